@@ -1,0 +1,186 @@
+//! `[[listener]]` and its rules.
+
+use super::text;
+use crate::config::report::Report;
+use crate::config::walk::{Key, Value};
+use crate::config::{
+    DEFAULT_MAX_CONNECTIONS, ListenerConfig, Protocol, RuleConfig, ServiceName, limits, words,
+};
+use std::net::SocketAddr;
+use toml::Spanned;
+
+/// `[[listener]]` as written.
+#[derive(Default)]
+pub(super) struct ListenerDraft {
+    pub(super) name: Option<Spanned<String>>,
+    pub(super) bind: Option<Spanned<SocketAddr>>,
+    protocol: Option<Protocol>,
+    service: Option<Spanned<ServiceName>>,
+    rules: Option<Spanned<Vec<Spanned<RuleConfig>>>>,
+    max_connections: Option<usize>,
+}
+
+/// One of a listener's rules as written.
+#[derive(Default)]
+pub(in crate::config) struct RuleDraft {
+    host: Option<String>,
+    path: Option<String>,
+    service: Option<ServiceName>,
+}
+
+pub(super) const KEYS: &[Key<ListenerDraft>] = &[
+    Key::required("name", |listener, value| {
+        listener.name = value.spanned(|value| value.parsed(text::name));
+    }),
+    Key::required("bind", |listener, value| {
+        listener.bind = value.spanned(|value| value.parsed(text::socket_address));
+    }),
+    Key::required("protocol", |listener, value| {
+        listener.protocol = value.parsed(protocol);
+    }),
+    Key::optional("service", |listener, value| {
+        listener.service = value.spanned(|value| value.parsed(text::service_name));
+    }),
+    Key::optional("rules", |listener, value| {
+        listener.rules = value.spanned(read_rules);
+    }),
+    Key::optional("max_connections", |listener, value| {
+        let max = value.integer(limits::MAX_CONNECTIONS);
+        listener.max_connections = max.map(|max| max as usize);
+    }),
+];
+
+pub(super) const RULE: &[Key<RuleDraft>] = &[
+    Key::optional("host", |rule, value| rule.host = value.parsed(host)),
+    Key::optional("path", |rule, value| rule.path = value.parsed(path)),
+    Key::required("service", |rule, value| {
+        rule.service = value.parsed(text::service_name);
+    }),
+];
+
+fn read_rules(value: Value<'_>) -> Option<Vec<Spanned<RuleConfig>>> {
+    value.elements(limits::RULES, |rule| {
+        rule.spanned(|rule| rule.section("a rule", RULE, RuleDraft::finish))
+    })
+}
+
+impl RuleDraft {
+    fn finish(self, _: &mut Report) -> Option<RuleConfig> {
+        Some(RuleConfig {
+            host: self.host,
+            path: self.path,
+            service: self.service?,
+        })
+    }
+}
+
+impl ListenerDraft {
+    /// Checks that its traffic goes somewhere, by rules that its protocol can match.
+    pub(super) fn checked(self, report: &mut Report) -> Option<ListenerDraft> {
+        let before = report.count();
+        let name = self.name.as_ref()?;
+        match (&self.service, &self.rules) {
+            (Some(_), None) => {}
+            (None, Some(rules)) if rules.get_ref().is_empty() => {
+                report.fault(rules.span(), "rules is empty, so nothing would be served");
+            }
+            (None, Some(rules)) => self.check_rules(rules.get_ref(), report),
+            (Some(service), Some(_)) => report.fault(
+                service.span(),
+                "service and rules exclude each other: add a last rule without host and path instead",
+            ),
+            (None, None) => {
+                let name_text = name.get_ref();
+                report.fault(
+                    name.span(),
+                    format!("listener {name_text:?} leads nowhere: it needs service or rules"),
+                );
+            }
+        }
+        (report.count() == before).then_some(self)
+    }
+
+    fn check_rules(&self, rules: &[Spanned<RuleConfig>], report: &mut Report) {
+        if self.protocol == Some(Protocol::Http) {
+            return;
+        }
+        for rule in rules {
+            if rule.get_ref().host.is_some() || rule.get_ref().path.is_some() {
+                report.fault(
+                    rule.span(),
+                    "host and path are known with protocol \"http\" only",
+                );
+            }
+        }
+    }
+
+    /// Fills in the defaults. `None` if a required key is missing.
+    pub(super) fn finish(self) -> Option<ListenerConfig> {
+        let rules = match (self.service, self.rules) {
+            (Some(service), _) => vec![RuleConfig {
+                host: None,
+                path: None,
+                service: service.into_inner(),
+            }],
+            (None, Some(rules)) => {
+                let rules = rules.into_inner().into_iter();
+                rules.map(Spanned::into_inner).collect()
+            }
+            (None, None) => return None,
+        };
+        Some(ListenerConfig {
+            name: self.name?.into_inner(),
+            bind: self.bind?.into_inner(),
+            protocol: self.protocol?,
+            rules,
+            max_connections: self.max_connections.unwrap_or(DEFAULT_MAX_CONNECTIONS),
+        })
+    }
+}
+
+fn protocol(text: &str) -> Result<Protocol, String> {
+    let known = [Protocol::Http, Protocol::Tcp].map(|protocol| (protocol.as_str(), protocol));
+    words::choice("protocol", text, &known, &["tls", "https"])
+}
+
+/// A host as rules compare it: lower case, without port, perhaps for all its subdomains.
+fn host(text: &str) -> Result<String, String> {
+    let host = text.to_ascii_lowercase();
+    let exact = host.strip_prefix("*.").unwrap_or(&host);
+    let shown = words::shortened(text);
+    let has_port = exact
+        .rsplit_once(':')
+        .is_some_and(|(name, port)| text::is_host(name) && port.parse::<u16>().is_ok());
+    if has_port {
+        return Err(format!(
+            "host {shown:?} has a port; rules match the host without it"
+        ));
+    }
+    if !text::is_host(exact) || exact.len() > limits::ADDRESS_BYTES {
+        return Err(format!(
+            "{shown:?} is not a host; write a name, an IP address, or \"*.example\" for all its subdomains"
+        ));
+    }
+    Ok(host)
+}
+
+/// A path prefix as rules compare it.
+fn path(text: &str) -> Result<String, String> {
+    let shown = words::shortened(text);
+    if !text.starts_with('/') {
+        return Err(format!("path {shown:?} does not start with '/'"));
+    }
+    if text.len() > limits::RULE_PATH_BYTES {
+        let max = limits::RULE_PATH_BYTES;
+        return Err(format!("path {shown:?} is longer than {max} bytes"));
+    }
+    if let Some(c) = text
+        .chars()
+        .find(|c| !c.is_ascii_graphic() || "?#".contains(*c))
+    {
+        return Err(format!(
+            "path {shown:?} has {c:?}, which no path of a request has; write it percent-encoded"
+        ));
+    }
+    Ok(text.to_owned())
+}

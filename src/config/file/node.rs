@@ -1,0 +1,73 @@
+//! `[node]`.
+
+use super::text;
+use crate::config::report::Report;
+use crate::config::walk::Key;
+use crate::config::{DEFAULT_DATA_DIR, NodeConfig, limits};
+use std::path::PathBuf;
+
+/// `[node]` as written.
+#[derive(Default)]
+pub(super) struct NodeDraft {
+    name: Option<String>,
+    zone: Option<String>,
+    data_dir: Option<PathBuf>,
+    workers: Option<usize>,
+}
+
+pub(super) const KEYS: &[Key<NodeDraft>] = &[
+    Key::optional("name", |node, value| node.name = value.parsed(text::name)),
+    Key::optional("zone", |node, value| node.zone = value.parsed(text::name)),
+    Key::optional("data_dir", |node, value| {
+        node.data_dir = value.parsed(directory)
+    }),
+    Key::optional("workers", |node, value| {
+        node.workers = value
+            .integer(limits::WORKERS)
+            .map(|workers| workers as usize);
+    }),
+];
+
+impl NodeDraft {
+    /// Fills in the defaults, which depend on the machine.
+    pub(super) fn finish(self, report: &mut Report) -> Option<NodeConfig> {
+        let name = match self.name.map_or_else(host_name, Ok) {
+            Ok(name) => name,
+            Err(reason) => {
+                report.fault(
+                    0..0,
+                    format!("[node] has no name and the host's cannot be used: {reason}"),
+                );
+                return None;
+            }
+        };
+        Some(NodeConfig {
+            name,
+            zone: self.zone,
+            data_dir: self.data_dir.unwrap_or_else(|| DEFAULT_DATA_DIR.into()),
+            workers: self.workers.unwrap_or_else(cores),
+        })
+    }
+}
+
+fn directory(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() || text.contains('\0') {
+        return Err(format!("{text:?} is not a directory's path"));
+    }
+    Ok(text.into())
+}
+
+/// The host's name as the kernel has it; the environment's where `/proc` is missing.
+pub(in crate::config) fn host_name() -> Result<String, String> {
+    let found = std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .or_else(|_| std::env::var("HOSTNAME"))
+        .map_err(|_| "it is not known".to_owned())?;
+    text::name(found.trim())
+}
+
+/// The cores this process may use, which a container's limit can make fewer than the machine's.
+fn cores() -> usize {
+    std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(*limits::WORKERS.end() as usize)
+}

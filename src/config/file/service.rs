@@ -1,0 +1,163 @@
+//! `[service.<name>]`, and the same keys in a service's znode.
+
+use super::text;
+use crate::config::walk::{Key, Value};
+use crate::config::{HashKey, ServiceSettings, StaticEndpoint, Strategy, limits, words};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A static endpoint as written, if written as a table.
+#[derive(Default)]
+pub(in crate::config) struct EndpointDraft {
+    address: Option<String>,
+    weight: Option<u16>,
+}
+
+pub(super) const KEYS: &[Key<ServiceSettings>] = &[
+    Key::optional("strategy", |service, value| {
+        service.strategy = value.parsed(strategy);
+    }),
+    Key::optional("hash_key", |service, value| {
+        service.hash_key = value.parsed(hash_key);
+    }),
+    Key::optional("connect_timeout", |service, value| {
+        service.connect_timeout = value.duration(limits::CONNECT_TIMEOUT);
+    }),
+    Key::optional("response_timeout", |service, value| {
+        service.response_timeout = value.duration(limits::RESPONSE_TIMEOUT);
+    }),
+    Key::optional("idle_timeout", |service, value| {
+        service.idle_timeout = value.duration(limits::IDLE_TIMEOUT);
+    }),
+    Key::optional("drain_timeout", |service, value| {
+        service.drain_timeout = value.duration(limits::DRAIN_TIMEOUT);
+    }),
+    Key::optional("endpoints", |service, value| {
+        service.endpoints = read_endpoints(value);
+    }),
+    Key::optional("weights", |service, value| {
+        service.weights = read_weights(value);
+    }),
+    Key::optional("drain", |service, value| {
+        service.drain = read_drain(value);
+    }),
+];
+
+pub(super) const ENDPOINT: &[Key<EndpointDraft>] = &[
+    Key::required("address", |endpoint, value| {
+        endpoint.address = value.parsed(text::host_port);
+    }),
+    Key::optional("weight", |endpoint, value| endpoint.weight = weight(value)),
+];
+
+fn read_endpoints(value: Value<'_>) -> Option<Vec<StaticEndpoint>> {
+    let mut seen = BTreeSet::new();
+    value.elements(limits::STATIC_ENDPOINTS, |value| {
+        read_endpoint(value, &mut seen)
+    })
+}
+
+fn read_endpoint(value: Value<'_>, seen: &mut BTreeSet<String>) -> Option<StaticEndpoint> {
+    let mut once = |address: String| {
+        if seen.insert(address.clone()) {
+            Ok(address)
+        } else {
+            Err(format!("endpoint {address} is listed already"))
+        }
+    };
+    if !value.is_table() {
+        let address = value.parsed(|text| text::host_port(text).and_then(once))?;
+        return Some(StaticEndpoint { address, weight: 1 });
+    }
+    let span = value.span();
+    value.section("an endpoint", ENDPOINT, |draft, report| {
+        match once(draft.address?) {
+            Ok(address) => Some(StaticEndpoint {
+                address,
+                weight: draft.weight.unwrap_or(1),
+            }),
+            Err(message) => {
+                report.fault(span, message);
+                None
+            }
+        }
+    })
+}
+
+fn read_weights(value: Value<'_>) -> Option<BTreeMap<String, u16>> {
+    let weights = value.entries(limits::INSTANCES, |key, value| {
+        let instance = match text::instance(key.get_ref()) {
+            Ok(instance) => instance,
+            Err(message) => return value.fail_at(key.span(), message),
+        };
+        Some((instance, weight(value)?))
+    })?;
+    Some(weights.into_iter().collect())
+}
+
+fn read_drain(value: Value<'_>) -> Option<BTreeSet<String>> {
+    let instances = value.elements(limits::INSTANCES, |value| value.parsed(text::instance))?;
+    Some(instances.into_iter().collect())
+}
+
+fn weight(value: Value<'_>) -> Option<u16> {
+    value.integer(limits::WEIGHT).map(|weight| weight as u16)
+}
+
+fn strategy(text: &str) -> Result<Strategy, String> {
+    let known = [
+        Strategy::RoundRobin,
+        Strategy::Weighted,
+        Strategy::Random,
+        Strategy::ConsistentHash,
+    ]
+    .map(|strategy| (strategy.as_str(), strategy));
+    words::choice(
+        "strategy",
+        text,
+        &known,
+        &["least-connections", "p2c", "maglev"],
+    )
+}
+
+fn hash_key(text: &str) -> Result<HashKey, String> {
+    let shown = words::shortened(text);
+    let (kind, name) = match text.split_once(':') {
+        Some((kind, name)) => (kind, Some(name)),
+        None => (text, None),
+    };
+    match (kind, name) {
+        ("client-address", None) => Ok(HashKey::ClientAddress),
+        ("path", None) => Ok(HashKey::Path),
+        ("header", Some(name)) if is_token(name) => Ok(HashKey::Header(name.to_ascii_lowercase())),
+        ("cookie", Some(name)) if is_token(name) => Ok(HashKey::Cookie(name.to_owned())),
+        ("query", Some(name)) if is_parameter(name) => Ok(HashKey::Query(name.to_owned())),
+        ("header" | "cookie" | "query", Some(_)) => Err(format!(
+            "hash_key {shown:?} names no possible {kind}; write \"{kind}:NAME\""
+        )),
+        ("header" | "cookie" | "query", None) => Err(format!(
+            "hash_key {shown:?} needs a name; write \"{kind}:NAME\""
+        )),
+        _ => {
+            let known = [
+                "client-address",
+                "path",
+                "header:NAME",
+                "cookie:NAME",
+                "query:NAME",
+            ];
+            Err(words::unknown("hash_key", text, &known, &["sni"]))
+        }
+    }
+}
+
+/// Whether `text` can name a header or a cookie: a token of RFC 9110, section 5.6.2.
+fn is_token(text: &str) -> bool {
+    let is_token_char = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    !text.is_empty() && text.len() <= limits::NAME_BYTES && text.chars().all(is_token_char)
+}
+
+/// Whether `text` can name a parameter as it stands in a query, percent-encoded where need be.
+fn is_parameter(text: &str) -> bool {
+    let is_parameter_char = |c: char| c.is_ascii_graphic() && !"&=#+".contains(c);
+    !text.is_empty() && text.len() <= limits::NAME_BYTES && text.chars().all(is_parameter_char)
+}

@@ -1,0 +1,119 @@
+//! `[zookeeper]`.
+
+use super::{as_written, text};
+use crate::config::report::Report;
+use crate::config::walk::Key;
+use crate::config::{DEFAULT_TICK_TIME, DEFAULT_ZOOKEEPER_LISTEN, ZookeeperConfig, limits};
+use std::net::SocketAddr;
+use std::time::Duration;
+use toml::Spanned;
+
+/// `[zookeeper]` as written.
+#[derive(Default)]
+pub(super) struct ZookeeperDraft {
+    pub(super) listen: Option<Spanned<SocketAddr>>,
+    tick_time: Option<Duration>,
+    session_timeout: SessionTimeoutDraft,
+}
+
+/// `session_timeout = { min, max }` as written.
+#[derive(Default)]
+pub(in crate::config) struct SessionTimeoutDraft {
+    min: Option<Spanned<Duration>>,
+    max: Option<Spanned<Duration>>,
+}
+
+pub(super) const KEYS: &[Key<ZookeeperDraft>] = &[
+    Key::optional("listen", |zookeeper, value| {
+        zookeeper.listen = value.spanned(|value| value.parsed(text::socket_address));
+    }),
+    Key::optional("tick_time", |zookeeper, value| {
+        zookeeper.tick_time = value.duration(limits::TICK_TIME);
+    }),
+    Key::optional("session_timeout", |zookeeper, value| {
+        zookeeper.session_timeout = value
+            .section(
+                "session_timeout of [zookeeper]",
+                SESSION_TIMEOUT,
+                as_written,
+            )
+            .unwrap_or_default();
+    }),
+];
+
+pub(super) const SESSION_TIMEOUT: &[Key<SessionTimeoutDraft>] = &[
+    Key::optional("min", |bounds, value| {
+        bounds.min = value.spanned(|value| value.duration(limits::SESSION_TIMEOUT));
+    }),
+    Key::optional("max", |bounds, value| {
+        bounds.max = value.spanned(|value| value.duration(limits::SESSION_TIMEOUT));
+    }),
+];
+
+impl ZookeeperDraft {
+    /// Checks that a session can have a timeout at all.
+    pub(super) fn checked(self, report: &mut Report) -> Option<ZookeeperDraft> {
+        let written = &self.session_timeout;
+        let Some(span) = written
+            .min
+            .as_ref()
+            .or(written.max.as_ref())
+            .map(Spanned::span)
+        else {
+            return Some(self);
+        };
+        let (min, max) = (self.session_timeout_min(), self.session_timeout_max());
+        if min <= max {
+            return Some(self);
+        }
+        let tick = humantime::format_duration(self.tick_time());
+        let origin = |bound: &Option<Spanned<Duration>>, ticks: u32| match bound {
+            Some(_) => String::new(),
+            None => format!(" ({ticks} ticks of {tick})"),
+        };
+        report.fault(
+            span,
+            format!(
+                "the shortest session timeout, {}{}, exceeds the longest, {}{}",
+                humantime::format_duration(min),
+                origin(&written.min, limits::SESSION_MIN_TICKS),
+                humantime::format_duration(max),
+                origin(&written.max, limits::SESSION_MAX_TICKS),
+            ),
+        );
+        None
+    }
+
+    fn tick_time(&self) -> Duration {
+        self.tick_time.unwrap_or(DEFAULT_TICK_TIME)
+    }
+
+    fn session_timeout_min(&self) -> Duration {
+        let default = self.tick_time() * limits::SESSION_MIN_TICKS;
+        self.session_timeout
+            .min
+            .as_ref()
+            .map_or(default, |min| *min.get_ref())
+    }
+
+    fn session_timeout_max(&self) -> Duration {
+        let default = self.tick_time() * limits::SESSION_MAX_TICKS;
+        self.session_timeout
+            .max
+            .as_ref()
+            .map_or(default, |max| *max.get_ref())
+    }
+
+    /// Fills in the defaults.
+    pub(super) fn finish(self) -> ZookeeperConfig {
+        ZookeeperConfig {
+            listen: self
+                .listen
+                .as_ref()
+                .map_or(DEFAULT_ZOOKEEPER_LISTEN, |listen| *listen.get_ref()),
+            tick_time: self.tick_time(),
+            session_timeout_min: self.session_timeout_min(),
+            session_timeout_max: self.session_timeout_max(),
+        }
+    }
+}

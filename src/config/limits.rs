@@ -1,0 +1,129 @@
+//! Every bound on what may be set, with its reason, and the relations between bounds that must hold.
+//!
+//! A setting outside its range is refused with the range in the message, so each range here is part of the
+//! product's surface: widening one is a compatible change, narrowing one is not. Bounds of a protocol or of
+//! one room's own buffers live in that room.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// Longest settings text, in bytes: 1 MiB. It is what a znode holds at most by ZooKeeper's default
+/// (`jute.maxbuffer`), so what fits the file's `[service.x]` also fits the tree. Raising it costs memory in
+/// proportion each time settings are read.
+pub const TEXT_BYTES: usize = 1 << 20;
+
+/// Errors reported for one text; the rest are counted. A screen or two is what a person reads, and a hostile
+/// znode of a megabyte could otherwise cost a hundred times its size in messages.
+pub const REPORTED_ERRORS: usize = 64;
+
+/// Longest name of a node, member, zone or listener, in bytes: a host name's label and a metric label stay readable.
+pub const NAME_BYTES: usize = 64;
+
+/// Longest name of an endpoint's instance, in bytes: one znode name, as [`super::ServiceName`] has it.
+pub const INSTANCE_BYTES: usize = 255;
+
+/// Longest `host:port`, in bytes: a DNS name has at most 253, a port 5, and `:`, rounded up for brackets.
+pub const ADDRESS_BYTES: usize = 264;
+
+/// Longest path prefix of a rule, in bytes. Matching costs as much per request as the prefix is long.
+pub const RULE_PATH_BYTES: usize = 1024;
+
+/// Data-plane threads. More threads than cores only add switches; 256 covers the largest machines sold.
+pub const WORKERS: RangeInclusive<u64> = 1..=256;
+
+/// Voting members. Each write waits for a majority: five survive two failures, seven survive three, and beyond
+/// that each member slows every write for a failure nobody plans for; use observers instead.
+pub const MEMBERS: RangeInclusive<usize> = 1..=7;
+
+/// Listeners of one node. Each holds a socket per worker.
+pub const LISTENERS: usize = 256;
+
+/// Rules of one listener. They are tried in order, so the last costs this many comparisons per request.
+pub const RULES: usize = 1024;
+
+/// Services in one file. Services that only register are not counted.
+pub const SERVICES: usize = 4096;
+
+/// Static endpoints of one service. More than this belongs in the tree, where endpoints register themselves.
+pub const STATIC_ENDPOINTS: usize = 1024;
+
+/// Instances named in one service's `weights`, and in its `drain`.
+pub const INSTANCES: usize = 4096;
+
+/// Connections a listener serves at once. Each costs two descriptors and, while it moves bytes, two buffers.
+pub const MAX_CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
+
+/// Weight of an endpoint. Zero is refused: draining says the same and can be seen.
+pub const WEIGHT: RangeInclusive<u64> = 1..=u16::MAX as u64;
+
+/// Time between a leader's heartbeats. Below 10 ms a scheduling hiccup looks like a dead leader; above 10 s
+/// the ensemble is without a leader for a minute after each failure.
+pub const HEARTBEAT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(10);
+
+/// ZooKeeper's tick. Below 50 ms default sessions would be too short to survive a scheduling hiccup.
+pub const TICK_TIME: RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_secs(60);
+
+/// Session timeouts granted. Below 100 ms a client that pauses to collect garbage loses its ephemerals; a day
+/// is already so long that a dead endpoint's entry serves nobody.
+pub const SESSION_TIMEOUT: RangeInclusive<Duration> =
+    Duration::from_millis(100)..=Duration::from_secs(24 * 60 * 60);
+
+/// Wait for a connection to an endpoint. Each of a request's attempts may take this long.
+pub const CONNECT_TIMEOUT: RangeInclusive<Duration> =
+    Duration::from_millis(1)..=Duration::from_secs(5 * 60);
+
+/// Wait for a response's head. Long polls fit; a day says the endpoint will never answer.
+pub const RESPONSE_TIMEOUT: RangeInclusive<Duration> =
+    Duration::from_millis(1)..=Duration::from_secs(24 * 60 * 60);
+
+/// Silence on a connection. Each silent connection keeps its descriptors and its place under the limit.
+pub const IDLE_TIMEOUT: RangeInclusive<Duration> =
+    Duration::from_millis(10)..=Duration::from_secs(7 * 24 * 60 * 60);
+
+/// Time given to exchanges with an endpoint that leaves. Zero cuts them at once; a removed endpoint's state is
+/// kept in memory this long.
+pub const DRAIN_TIMEOUT: RangeInclusive<Duration> =
+    Duration::ZERO..=Duration::from_secs(24 * 60 * 60);
+
+/// `zookeeper.session_timeout.min` when not set, in ticks; ZooKeeper's own rule (`minSessionTimeout`).
+pub const SESSION_MIN_TICKS: u32 = 2;
+
+/// `zookeeper.session_timeout.max` when not set, in ticks; ZooKeeper's own rule (`maxSessionTimeout`).
+pub const SESSION_MAX_TICKS: u32 = 20;
+
+/// Whether every value of the first range multiplied by `factor` is in the second.
+const fn scaled_within(
+    inner: &RangeInclusive<Duration>,
+    factor: u32,
+    outer: &RangeInclusive<Duration>,
+) -> bool {
+    inner.start().as_millis() * factor as u128 >= outer.start().as_millis()
+        && inner.end().as_millis() * factor as u128 <= outer.end().as_millis()
+}
+
+// Session bounds derived from any legal tick must be legal themselves: nobody should get an error about a value
+// they did not write.
+const _: () = assert!(scaled_within(
+    &TICK_TIME,
+    SESSION_MIN_TICKS,
+    &SESSION_TIMEOUT
+));
+const _: () = assert!(scaled_within(
+    &TICK_TIME,
+    SESSION_MAX_TICKS,
+    &SESSION_TIMEOUT
+));
+// And the shorter must not exceed the longer.
+const _: () = assert!(SESSION_MIN_TICKS <= SESSION_MAX_TICKS);
+// The handshake carries the timeout as a signed 32-bit count of milliseconds.
+const _: () = assert!(SESSION_TIMEOUT.end().as_millis() <= i32::MAX as u128);
+// A dead leader must be noticed within the shortest session the default tick grants, or fail-over at the default
+// heartbeat would cost sessions: six missed heartbeats of 50 ms against two ticks of 2 s.
+const _: () = assert!(
+    6 * super::DEFAULT_HEARTBEAT.as_millis()
+        < SESSION_MIN_TICKS as u128 * super::DEFAULT_TICK_TIME.as_millis()
+);
+// A weight is kept in 16 bits.
+const _: () = assert!(*WEIGHT.end() <= u16::MAX as u64 && *WEIGHT.start() > 0);
+// An ensemble of one is legal, and the largest has a majority that is not everybody.
+const _: () = assert!(*MEMBERS.start() == 1 && *MEMBERS.end() % 2 == 1);

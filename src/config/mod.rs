@@ -1,0 +1,162 @@
+//! What the user wrote, what it means, and every limit with its reason.
+//!
+//! ```text
+//! zoogate.toml --> file/ --+--> Config                       once at start, again on SIGHUP if nothing conflicts
+//!                  walk    |
+//!  a service's     report  +--> ServiceSettings (one layer)  whenever the tree changes
+//!  znode --------> words   +--> ConfigErrors                 all errors, each with line and column
+//!
+//! built-in < file < tree:  ServicePolicy::default().overlaid(file).overlaid(tree)
+//! ```
+//! A text is valid as a whole or changes nothing. What is valid is a [`Config`], and nothing behind this door checks
+//! again. Unknown keys are errors: a misspelt timeout that is silently ignored shows itself only in an outage.
+
+mod error;
+mod file;
+pub mod limits;
+mod name;
+mod reload;
+mod report;
+mod service;
+#[cfg(test)]
+mod tests;
+mod walk;
+mod warning;
+mod words;
+
+pub use error::{ConfigError, ConfigErrors};
+pub use name::{NameError, ServiceName};
+pub use service::{HashKey, ServicePolicy, ServiceSettings, StaticEndpoint, Strategy};
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// `node.data_dir` when not set.
+pub const DEFAULT_DATA_DIR: &str = "/var/lib/zoogate";
+
+/// `ensemble.heartbeat` when not set: a dead leader is replaced within half a second, at twenty small messages per
+/// second and member.
+pub const DEFAULT_HEARTBEAT: Duration = Duration::from_millis(50);
+
+/// `zookeeper.listen` when not set: ZooKeeper's port, for this machine only.
+pub const DEFAULT_ZOOKEEPER_LISTEN: SocketAddr =
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 2181);
+
+/// `zookeeper.tick_time` when not set, as ZooKeeper's sample configuration has it.
+pub const DEFAULT_TICK_TIME: Duration = Duration::from_secs(2);
+
+/// `admin.listen` when not set: for this machine only, since whoever reaches it may act.
+pub const DEFAULT_ADMIN_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9180);
+
+/// `listener.max_connections` when not set: with a connection to an endpoint each, 16,384 descriptors.
+pub const DEFAULT_MAX_CONNECTIONS: usize = 8192;
+
+/// A whole, valid configuration of one node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// `[node]`
+    pub node: NodeConfig,
+    /// `[ensemble]`; absent means an ensemble of one that listens for no peers.
+    pub ensemble: Option<EnsembleConfig>,
+    /// `[zookeeper]`
+    pub zookeeper: ZookeeperConfig,
+    /// `[admin]`
+    pub admin: AdminConfig,
+    /// `[[listener]]`
+    pub listeners: Vec<ListenerConfig>,
+    /// `[service.<name>]`
+    pub services: BTreeMap<ServiceName, ServiceSettings>,
+}
+
+/// `[node]`: who this node is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeConfig {
+    /// Its name; default the host name.
+    pub name: String,
+    /// Its zone, shown but not yet used for routing.
+    pub zone: Option<String>,
+    /// Where log and snapshots are kept.
+    pub data_dir: PathBuf,
+    /// Data-plane threads; default one per core.
+    pub workers: usize,
+}
+
+/// `[ensemble]`: with whom it agrees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnsembleConfig {
+    /// Where it listens for other members.
+    pub listen: SocketAddr,
+    /// The voting members by name, `host:port` each.
+    pub members: BTreeMap<String, String>,
+    /// Joins as a non-voting learner.
+    pub observer: bool,
+    /// Time between a leader's heartbeats; elections start after 3 to 6 of them are missed.
+    pub heartbeat: Duration,
+}
+
+/// `[zookeeper]`: the client port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ZookeeperConfig {
+    /// Where ZooKeeper clients connect.
+    pub listen: SocketAddr,
+    /// ZooKeeper's basic time unit; only the default session bounds derive from it.
+    pub tick_time: Duration,
+    /// Shortest session timeout granted.
+    pub session_timeout_min: Duration,
+    /// Longest session timeout granted.
+    pub session_timeout_max: Duration,
+}
+
+/// `[admin]`: metrics and health.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminConfig {
+    /// Where the admin endpoint listens.
+    pub listen: SocketAddr,
+}
+
+/// `[[listener]]`: one bound socket for traffic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerConfig {
+    /// Its name, for metrics and logs.
+    pub name: String,
+    /// Where it listens.
+    pub bind: SocketAddr,
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// Where its traffic goes; the first rule that matches wins.
+    pub rules: Vec<RuleConfig>,
+    /// Connections served at once; more wait in the kernel's backlog.
+    pub max_connections: usize,
+}
+
+/// What a listener speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// Bytes.
+    Tcp,
+    /// HTTP/1.1.
+    Http,
+}
+
+impl Protocol {
+    /// As written in the file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Protocol::Tcp => "tcp",
+            Protocol::Http => "http",
+        }
+    }
+}
+
+/// A match and the service it leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleConfig {
+    /// Lower-case host without port; `*.example` matches any subdomain; absent matches all.
+    pub host: Option<String>,
+    /// Path prefix; absent matches all.
+    pub path: Option<String>,
+    /// The service.
+    pub service: ServiceName,
+}

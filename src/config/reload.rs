@@ -1,0 +1,142 @@
+//! What a running node cannot change: who it is, with whom it agrees, and the sockets it holds.
+//!
+//! Rules and services are only looked up in a configuration, so they change live. The rest was handed to sockets,
+//! threads and files at start. A file that changes any of it is refused as a whole: half a reload would leave a
+//! node that agrees with no file.
+
+use super::{AdminConfig, Config, EnsembleConfig, ListenerConfig, NodeConfig, ZookeeperConfig};
+use std::fmt::Debug;
+
+impl Config {
+    /// A sentence for each thing that `new` changes and that needs a restart; empty if `new` can take the place of
+    /// this configuration while traffic flows.
+    pub fn reload_conflicts(&self, new: &Config) -> Vec<String> {
+        let mut conflicts = Conflicts::default();
+        conflicts.in_node(&self.node, &new.node);
+        conflicts.in_ensemble(self.ensemble.as_ref(), new.ensemble.as_ref());
+        conflicts.in_zookeeper(&self.zookeeper, &new.zookeeper);
+        conflicts.in_admin(&self.admin, &new.admin);
+        conflicts.in_listeners(&self.listeners, &new.listeners);
+        conflicts.sentences
+    }
+}
+
+#[derive(Default)]
+struct Conflicts {
+    sentences: Vec<String>,
+}
+
+// Each section is taken apart without `..`, so that a new field does not compile until someone decides about it.
+impl Conflicts {
+    fn compare<T: PartialEq + Debug>(&mut self, what: &str, old: &T, new: &T) {
+        if old != new {
+            self.sentences.push(format!(
+                "{what} cannot change while running: it is {old:?}, the file says {new:?}"
+            ));
+        }
+    }
+
+    fn in_node(&mut self, old: &NodeConfig, new: &NodeConfig) {
+        let NodeConfig {
+            name,
+            zone,
+            data_dir,
+            workers,
+        } = old;
+        self.compare("node.name", name, &new.name);
+        let zone_or_none = |zone: &Option<String>| zone.clone().unwrap_or("none".to_owned());
+        self.compare("node.zone", &zone_or_none(zone), &zone_or_none(&new.zone));
+        self.compare("node.data_dir", data_dir, &new.data_dir);
+        self.compare("node.workers", workers, &new.workers);
+    }
+
+    fn in_ensemble(&mut self, old: Option<&EnsembleConfig>, new: Option<&EnsembleConfig>) {
+        let (old, new) = match (old, new) {
+            (None, None) => return,
+            (Some(old), Some(new)) => (old, new),
+            (None, Some(_)) => {
+                let sentence =
+                    "[ensemble] cannot be added while running: this node is an ensemble of one";
+                return self.sentences.push(sentence.to_owned());
+            }
+            (Some(_), None) => {
+                let sentence = "[ensemble] cannot be removed while running";
+                return self.sentences.push(sentence.to_owned());
+            }
+        };
+        let EnsembleConfig {
+            listen,
+            members,
+            observer,
+            heartbeat,
+        } = old;
+        self.compare("ensemble.listen", listen, &new.listen);
+        self.compare("ensemble.members", members, &new.members);
+        self.compare("ensemble.observer", observer, &new.observer);
+        self.compare("ensemble.heartbeat", heartbeat, &new.heartbeat);
+    }
+
+    fn in_zookeeper(&mut self, old: &ZookeeperConfig, new: &ZookeeperConfig) {
+        let ZookeeperConfig {
+            listen,
+            tick_time,
+            session_timeout_min: min,
+            session_timeout_max: max,
+        } = old;
+        self.compare("zookeeper.listen", listen, &new.listen);
+        self.compare("zookeeper.tick_time", tick_time, &new.tick_time);
+        self.compare(
+            "zookeeper.session_timeout.min",
+            min,
+            &new.session_timeout_min,
+        );
+        self.compare(
+            "zookeeper.session_timeout.max",
+            max,
+            &new.session_timeout_max,
+        );
+    }
+
+    fn in_admin(&mut self, old: &AdminConfig, new: &AdminConfig) {
+        let AdminConfig { listen } = old;
+        self.compare("admin.listen", listen, &new.listen);
+    }
+
+    fn in_listeners(&mut self, old: &[ListenerConfig], new: &[ListenerConfig]) {
+        for old in old {
+            match new.iter().find(|new| new.name == old.name) {
+                Some(new) => self.in_listener(old, new),
+                None => self.sentences.push(format!(
+                    "listener {:?} cannot be removed while running",
+                    old.name
+                )),
+            }
+        }
+        for new in new {
+            if !old.iter().any(|old| old.name == new.name) {
+                self.sentences.push(format!(
+                    "listener {:?} cannot be added while running",
+                    new.name
+                ));
+            }
+        }
+    }
+
+    fn in_listener(&mut self, old: &ListenerConfig, new: &ListenerConfig) {
+        let ListenerConfig {
+            name,
+            bind,
+            protocol,
+            rules: _,
+            max_connections,
+        } = old;
+        let key = |key: &str| format!("{key} of listener {name:?}");
+        self.compare(&key("bind"), bind, &new.bind);
+        self.compare(&key("protocol"), &protocol.as_str(), &new.protocol.as_str());
+        self.compare(
+            &key("max_connections"),
+            max_connections,
+            &new.max_connections,
+        );
+    }
+}

@@ -1,0 +1,136 @@
+//! What can be set for a service, as an overlay ([`ServiceSettings`]) and resolved ([`ServicePolicy`]).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// How a service picks an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Strategy {
+    /// Each endpoint in turn.
+    RoundRobin,
+    /// Smooth weighted round-robin: in turn, in proportion to the weights, interleaved.
+    Weighted,
+    /// Uniformly at random.
+    Random,
+    /// By a hash ring, so that equal keys go to the same endpoint.
+    ConsistentHash,
+}
+
+impl Strategy {
+    /// As written in settings.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Strategy::RoundRobin => "round-robin",
+            Strategy::Weighted => "weighted",
+            Strategy::Random => "random",
+            Strategy::ConsistentHash => "consistent-hash",
+        }
+    }
+}
+
+/// What consistent hashing hashes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum HashKey {
+    /// The client's IP address, without its port.
+    ClientAddress,
+    /// The value of an HTTP header (lower-case name); the client's address when absent or on `tcp`.
+    Header(String),
+    /// The value of a cookie; the client's address when absent or on `tcp`.
+    Cookie(String),
+    /// The request path without its query; the client's address on `tcp`.
+    Path,
+    /// The value of a query parameter; the client's address when absent or on `tcp`.
+    Query(String),
+}
+
+/// An endpoint written in the settings rather than registered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StaticEndpoint {
+    /// `host:port`.
+    pub address: String,
+    /// Share of traffic relative to its neighbours, 1 to 65,535; default 1.
+    pub weight: u16,
+}
+
+/// One layer of settings of a service: only what that layer says. Later layers win key by key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServiceSettings {
+    /// `strategy`
+    pub strategy: Option<Strategy>,
+    /// `hash_key`
+    pub hash_key: Option<HashKey>,
+    /// `connect_timeout`
+    pub connect_timeout: Option<Duration>,
+    /// `response_timeout`
+    pub response_timeout: Option<Duration>,
+    /// `idle_timeout`
+    pub idle_timeout: Option<Duration>,
+    /// `drain_timeout`
+    pub drain_timeout: Option<Duration>,
+    /// `endpoints`
+    pub endpoints: Option<Vec<StaticEndpoint>>,
+    /// `weights`: by instance name (for static endpoints their `host:port`), over what was registered.
+    pub weights: Option<BTreeMap<String, u16>>,
+    /// `drain`: instance names that get no new traffic.
+    pub drain: Option<BTreeSet<String>>,
+}
+
+/// Everything the data plane needs to know about a service; no key is missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServicePolicy {
+    /// How endpoints are picked.
+    pub strategy: Strategy,
+    /// What consistent hashing hashes.
+    pub hash_key: HashKey,
+    /// Longest wait for a connection to an endpoint.
+    pub connect_timeout: Duration,
+    /// Longest wait for the head of a response once the request was sent.
+    pub response_timeout: Duration,
+    /// Longest silence, both ways, on a connection.
+    pub idle_timeout: Duration,
+    /// How long exchanges with a removed or drained endpoint may go on.
+    pub drain_timeout: Duration,
+    /// Endpoints beside the registered ones.
+    pub endpoints: Vec<StaticEndpoint>,
+    /// Weights over what was registered.
+    pub weights: BTreeMap<String, u16>,
+    /// Instances that get no new traffic.
+    pub drain: BTreeSet<String>,
+}
+
+impl Default for ServicePolicy {
+    fn default() -> ServicePolicy {
+        ServicePolicy {
+            strategy: Strategy::RoundRobin,
+            hash_key: HashKey::ClientAddress,
+            connect_timeout: Duration::from_secs(1),
+            response_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_secs(300),
+            drain_timeout: Duration::from_secs(30),
+            endpoints: Vec::new(),
+            weights: BTreeMap::new(),
+            drain: BTreeSet::new(),
+        }
+    }
+}
+
+impl ServicePolicy {
+    /// This policy with a layer of settings over it.
+    pub fn overlaid(mut self, layer: &ServiceSettings) -> ServicePolicy {
+        macro_rules! take {
+            ($($key:ident),*) => { $( if let Some(value) = &layer.$key { self.$key = value.clone(); } )* };
+        }
+        take!(
+            strategy,
+            hash_key,
+            connect_timeout,
+            response_timeout,
+            idle_timeout,
+            drain_timeout,
+            endpoints,
+            weights,
+            drain
+        );
+        self
+    }
+}

@@ -1,0 +1,203 @@
+//! What valid texts mean, and what stands where they say nothing.
+
+use super::*;
+use std::path::Path;
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[test]
+fn an_empty_file_is_all_defaults() {
+    let config = parsed("");
+    assert_eq!(config.node.name, file::host_name().unwrap());
+    assert_eq!(config.node.zone, None);
+    assert_eq!(config.node.data_dir, Path::new("/var/lib/zoogate"));
+    let cores = std::thread::available_parallelism().unwrap().get();
+    assert_eq!(config.node.workers, cores.min(256));
+    assert_eq!(config.ensemble, None);
+    assert_eq!(
+        config.zookeeper,
+        ZookeeperConfig {
+            listen: "127.0.0.1:2181".parse().unwrap(),
+            tick_time: seconds(2),
+            session_timeout_min: seconds(4),
+            session_timeout_max: seconds(40),
+        }
+    );
+    assert_eq!(config.admin.listen, "127.0.0.1:9180".parse().unwrap());
+    assert!(config.listeners.is_empty());
+    assert!(config.services.is_empty());
+    assert!(config.warnings().is_empty());
+}
+
+#[test]
+fn optional_keys_of_an_ensemble_and_a_listener_have_defaults() {
+    let config = parsed(
+        "node.name = 'n1'
+         ensemble = { listen = '127.0.0.1:1', members = { n1 = '127.0.0.1:1' } }
+         [[listener]]
+         name = 'l'
+         bind = '127.0.0.1:0'
+         protocol = 'tcp'
+         service = 's'",
+    );
+    let ensemble = config.ensemble.unwrap();
+    assert!(!ensemble.observer);
+    assert_eq!(ensemble.heartbeat, Duration::from_millis(50));
+    assert_eq!(config.listeners[0].max_connections, 8192);
+}
+
+#[test]
+fn a_policy_without_settings_is_the_documented_one() {
+    let policy = ServicePolicy::default();
+    assert_eq!(policy.strategy, Strategy::RoundRobin);
+    assert_eq!(policy.hash_key, HashKey::ClientAddress);
+    assert_eq!(policy.connect_timeout, seconds(1));
+    assert_eq!(policy.response_timeout, seconds(60));
+    assert_eq!(policy.idle_timeout, seconds(300));
+    assert_eq!(policy.drain_timeout, seconds(30));
+    assert!(policy.endpoints.is_empty() && policy.weights.is_empty() && policy.drain.is_empty());
+}
+
+#[test]
+fn session_bounds_follow_the_tick_unless_set() {
+    for (section, min, max) in [
+        ("tick_time = '1s'", 2, 20),
+        ("tick_time = '1s'\nsession_timeout = { max = '5s' }", 2, 5),
+        ("session_timeout = { min = '40s' }", 40, 40),
+        ("session_timeout = {}", 4, 40),
+    ] {
+        let zookeeper = parsed(&format!("[zookeeper]\n{section}")).zookeeper;
+        let bounds = (zookeeper.session_timeout_min, zookeeper.session_timeout_max);
+        assert_eq!(bounds, (seconds(min), seconds(max)), "{section}");
+    }
+}
+
+#[test]
+fn every_key_reaches_its_field() {
+    let config = parsed(VALID);
+    assert_eq!(
+        config.node,
+        NodeConfig {
+            name: "n1".into(),
+            zone: Some("a".into()),
+            data_dir: "data".into(),
+            workers: 2
+        }
+    );
+    let ensemble = config.ensemble.unwrap();
+    assert_eq!(ensemble.members["n3"], "n3.example:2888");
+    assert_eq!(ensemble.heartbeat, Duration::from_millis(100));
+    let [web, db] = &config.listeners[..] else {
+        panic!("{:?}", config.listeners)
+    };
+    assert_eq!(web.protocol, Protocol::Http);
+    assert_eq!(web.rules[0].host.as_deref(), Some("shop.example"));
+    assert_eq!(web.rules[0].path.as_deref(), Some("/api/"));
+    assert_eq!(web.rules[1].service.as_str(), "web");
+    assert_eq!(db.protocol, Protocol::Tcp);
+    assert_eq!(db.max_connections, 10);
+    let all_to_db = RuleConfig {
+        host: None,
+        path: None,
+        service: ServiceName::new("db").unwrap(),
+    };
+    assert_eq!(db.rules, [all_to_db]);
+    assert_eq!(config.services["web"].strategy, Some(Strategy::Weighted));
+}
+
+#[test]
+fn settings_in_the_tree_have_the_keys_of_a_service_section() {
+    let keys = r#"
+        strategy = "consistent-hash"
+        hash_key = "header:X-User"
+        connect_timeout = "250ms"
+        response_timeout = "1m 30s"
+        idle_timeout = "1h"
+        drain_timeout = "0s"
+        endpoints = ["10.0.0.5:80", { address = "[::1]:80", weight = 7 }]
+        weights = { "10.0.0.5:80" = 3, web-1 = 65_535 }
+        drain = ["web-2"]
+    "#;
+    let from_tree = ServiceSettings::parse(keys, "/zoogate/config/services/web").unwrap();
+    let endpoint = |address: &str, weight| StaticEndpoint {
+        address: address.into(),
+        weight,
+    };
+    assert_eq!(
+        from_tree,
+        ServiceSettings {
+            strategy: Some(Strategy::ConsistentHash),
+            hash_key: Some(HashKey::Header("x-user".into())),
+            connect_timeout: Some(Duration::from_millis(250)),
+            response_timeout: Some(seconds(90)),
+            idle_timeout: Some(seconds(3600)),
+            drain_timeout: Some(Duration::ZERO),
+            endpoints: Some(vec![endpoint("10.0.0.5:80", 1), endpoint("[::1]:80", 7)]),
+            weights: Some([("10.0.0.5:80".into(), 3), ("web-1".into(), 65_535)].into()),
+            drain: Some(["web-2".into()].into()),
+        }
+    );
+    let from_file = parsed(&format!("[service.web]{keys}"));
+    assert_eq!(from_file.services["web"], from_tree);
+}
+
+#[test]
+fn empty_settings_set_nothing() {
+    for text in ["", "\n", "# nothing yet\n"] {
+        let settings = ServiceSettings::parse(text, "f");
+        assert_eq!(settings, Ok(ServiceSettings::default()), "{text:?}");
+    }
+}
+
+#[test]
+fn each_hash_key_is_understood() {
+    for (text, expected) in [
+        ("client-address", HashKey::ClientAddress),
+        ("path", HashKey::Path),
+        ("header:X-User", HashKey::Header("x-user".into())),
+        ("cookie:Session", HashKey::Cookie("Session".into())),
+        ("query:user_id", HashKey::Query("user_id".into())),
+    ] {
+        let settings = ServiceSettings::parse(&format!("hash_key = {text:?}"), "f").unwrap();
+        assert_eq!(settings.hash_key, Some(expected));
+    }
+}
+
+#[test]
+fn later_layers_win_key_by_key() {
+    let settings = |text: &str| ServiceSettings::parse(text, "f").unwrap();
+    let file = settings("strategy = 'random'\nconnect_timeout = '2s'\ndrain = ['a']");
+    let tree = settings("strategy = 'weighted'\ndrain = []");
+    let policy = ServicePolicy::default().overlaid(&file).overlaid(&tree);
+    assert_eq!(policy.strategy, Strategy::Weighted, "tree over file");
+    assert_eq!(policy.connect_timeout, seconds(2), "file over built-in");
+    assert_eq!(policy.idle_timeout, seconds(300), "built-in");
+    assert!(policy.drain.is_empty(), "an empty list is a value");
+}
+
+#[test]
+fn an_observer_is_not_among_the_members() {
+    let config = parsed(
+        "node.name = 'o1'
+         [ensemble]
+         listen = '127.0.0.1:2888'
+         members = { n1 = '10.0.0.1:2888' }
+         observer = true",
+    );
+    assert!(config.ensemble.unwrap().observer);
+}
+
+#[test]
+fn port_zero_may_repeat() {
+    let listener = |name| {
+        format!("[[listener]]\nname='{name}'\nbind='127.0.0.1:0'\nprotocol='tcp'\nservice='s'\n")
+    };
+    let text = format!(
+        "zookeeper.listen = '127.0.0.1:0'\nadmin.listen = '127.0.0.1:0'\n{}{}",
+        listener("a"),
+        listener("b")
+    );
+    assert_eq!(parsed(&text).listeners.len(), 2);
+}

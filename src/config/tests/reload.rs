@@ -1,0 +1,166 @@
+//! What may change while a node runs, and what is worth a warning.
+
+use super::*;
+
+#[test]
+fn rules_and_services_change_live() {
+    let changed = VALID
+        .replace("service = \"api\"", "service = \"api2\"")
+        .replace("service = \"db\"", "rules = [{ service = \"db2\" }]")
+        .replace("[service.web]", "[service.other]");
+    let (old, new) = (parsed(VALID), parsed(&changed));
+    assert_ne!(old, new);
+    assert_eq!(old.reload_conflicts(&new), [""; 0]);
+}
+
+/// What is replaced in the valid file, by what, and the conflict it makes.
+const RESTARTS: &[(&str, &str, &str)] = &[
+    (
+        "name = \"n1\"",
+        "name = \"n2\"",
+        "node.name cannot change while running: it is \"n1\", the file says \"n2\"",
+    ),
+    (
+        "zone = \"a\"\n",
+        "",
+        "node.zone cannot change while running: it is \"a\", the file says \"none\"",
+    ),
+    (
+        "data_dir = \"data\"",
+        "data_dir = \"/d\"",
+        "node.data_dir cannot change while running: it is \"data\", the file says \"/d\"",
+    ),
+    (
+        "workers = 2",
+        "workers = 3",
+        "node.workers cannot change while running: it is 2, the file says 3",
+    ),
+    (
+        "listen = \"127.0.0.1:2888\"",
+        "listen = \"127.0.0.1:2889\"",
+        "ensemble.listen cannot change while running: it is 127.0.0.1:2888, the file says 127.0.0.1:2889",
+    ),
+    (
+        "heartbeat = \"100ms\"",
+        "heartbeat = \"1s\"",
+        "ensemble.heartbeat cannot change while running: it is 100ms, the file says 1s",
+    ),
+    (
+        "127.0.0.1:2181",
+        "127.0.0.1:2182",
+        "zookeeper.listen cannot change while running: it is 127.0.0.1:2181, the file says 127.0.0.1:2182",
+    ),
+    (
+        "tick_time = \"1s\"",
+        "tick_time = \"3s\"",
+        "zookeeper.tick_time cannot change while running: it is 1s, the file says 3s",
+    ),
+    (
+        "min = \"4s\"",
+        "min = \"5s\"",
+        "zookeeper.session_timeout.min cannot change while running: it is 4s, the file says 5s",
+    ),
+    (
+        "max = \"40s\"",
+        "max = \"50s\"",
+        "zookeeper.session_timeout.max cannot change while running: it is 40s, the file says 50s",
+    ),
+    (
+        "127.0.0.1:9180",
+        "127.0.0.1:9181",
+        "admin.listen cannot change while running: it is 127.0.0.1:9180, the file says 127.0.0.1:9181",
+    ),
+    (
+        "127.0.0.1:5432",
+        "127.0.0.1:5433",
+        "bind of listener \"db\" cannot change while running: it is 127.0.0.1:5432, the file says 127.0.0.1:5433",
+    ),
+    (
+        "\"tcp\"",
+        "\"http\"",
+        "protocol of listener \"db\" cannot change while running: it is \"tcp\", the file says \"http\"",
+    ),
+    (
+        "max_connections = 10",
+        "max_connections = 11",
+        "max_connections of listener \"db\" cannot change while running: it is 10, the file says 11",
+    ),
+];
+
+#[test]
+fn what_needs_a_restart_is_named_with_both_values() {
+    for (from, to, expected) in RESTARTS {
+        let changed = VALID.replacen(from, to, 1);
+        let conflicts = parsed(VALID).reload_conflicts(&parsed(&changed));
+        assert_eq!(conflicts, [*expected], "{from} -> {to}");
+    }
+}
+
+#[test]
+fn observing_and_membership_need_a_restart() {
+    let old = parsed(VALID);
+    let mut new = old.clone();
+    let ensemble = new.ensemble.as_mut().unwrap();
+    ensemble.observer = true;
+    ensemble.members.remove("n1");
+    let conflicts = old.reload_conflicts(&new);
+    assert_eq!(conflicts.len(), 2, "{conflicts:?}");
+    assert!(conflicts[0].starts_with("ensemble.members cannot change"));
+    assert!(conflicts[1].starts_with("ensemble.observer cannot change"));
+}
+
+#[test]
+fn sections_and_listeners_neither_come_nor_go() {
+    let with = parsed(VALID);
+    let mut without = with.clone();
+    without.ensemble = None;
+    without.listeners.truncate(1);
+    assert_eq!(
+        with.reload_conflicts(&without),
+        [
+            "[ensemble] cannot be removed while running",
+            "listener \"db\" cannot be removed while running"
+        ]
+    );
+    assert_eq!(
+        without.reload_conflicts(&with),
+        [
+            "[ensemble] cannot be added while running: this node is an ensemble of one",
+            "listener \"db\" cannot be added while running"
+        ]
+    );
+}
+
+#[test]
+fn what_is_risky_is_warned_about() {
+    let beyond = |section, address| {
+        format!(
+            "[{section}] listens on {address}, beyond this machine, without encryption or authentication"
+        )
+    };
+    let text = r#"
+        node.name = "n1"
+        zookeeper.listen = "0.0.0.0:2181"
+        admin.listen = "[::]:9180"
+        [ensemble]
+        listen = "10.0.0.1:2888"
+        members = { n1 = "10.0.0.1:2888", n2 = "10.0.0.2:2888" }
+        [[listener]]
+        name = "web"
+        bind = "0.0.0.0:80"
+        protocol = "http"
+        rules = [{ service = "all" }, { host = "a.example", service = "a" }]
+    "#;
+    assert_eq!(
+        parsed(text).warnings(),
+        [
+            beyond("zookeeper", "0.0.0.0:2181"),
+            beyond("admin", "[::]:9180"),
+            beyond("ensemble", "10.0.0.1:2888"),
+            "[ensemble] has 2 voting members, which survive no more failures than 1 would".into(),
+            "listener \"web\": rule 1 matches everything, so the rules after it are never used"
+                .into(),
+        ]
+    );
+    assert_eq!(parsed("admin.listen = '[::1]:1'").warnings(), [""; 0]);
+}

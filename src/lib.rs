@@ -1,0 +1,4 @@
+//! Zoogate.
+pub mod config;
+pub mod net;
+pub mod telemetry;
