@@ -1,0 +1,230 @@
+//! Which ACL lists are well-formed, and what is stored of them.
+//!
+//! Source: `PrepRequestProcessor.fixupACL` and the `isValid` methods of ZooKeeper's authentication
+//! providers. Permission bits that mean nothing are stored as given.
+
+use super::{Acl, ErrorCode, Identity};
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+/// The list as it is stored: `auth` entries replaced by one entry per identity that the caller has proved,
+/// repeated entries dropped, order otherwise kept.
+///
+/// # Errors
+/// [`ErrorCode::InvalidAcl`] when the list is empty, when one entry is malformed, or when it has an `auth`
+/// entry and the caller has proved nothing.
+pub(super) fn normalize<'a>(
+    entries: &'a [Acl],
+    identities: &[Identity],
+) -> Result<Cow<'a, [Acl]>, ErrorCode> {
+    if entries.is_empty() {
+        return Err(ErrorCode::InvalidAcl);
+    }
+    if let [only] = entries
+        && only.scheme != "auth"
+    {
+        check(only)?;
+        return Ok(Cow::Borrowed(entries));
+    }
+    let mut list = Vec::with_capacity(entries.len());
+    for entry in entries {
+        if entry.scheme == "auth" {
+            expand(entry, identities, &mut list)?;
+        } else {
+            check(entry)?;
+            push_new(entry.clone(), &mut list);
+        }
+    }
+    Ok(Cow::Owned(list))
+}
+
+/// An address is where a client comes from, not something it proved; `super` is a power, not a name.
+fn is_proof(identity: &Identity) -> bool {
+    !matches!(identity.scheme.as_str(), "ip" | "super" | "world")
+}
+
+fn expand(auth: &Acl, identities: &[Identity], list: &mut Vec<Acl>) -> Result<(), ErrorCode> {
+    let mut proofs = identities.iter().filter(|i| is_proof(i)).peekable();
+    if proofs.peek().is_none() {
+        return Err(ErrorCode::InvalidAcl);
+    }
+    for identity in proofs {
+        let entry = Acl {
+            perms: auth.perms,
+            scheme: identity.scheme.clone(),
+            id: identity.id.clone(),
+        };
+        push_new(entry, list);
+    }
+    Ok(())
+}
+
+fn push_new(entry: Acl, list: &mut Vec<Acl>) {
+    if !list.contains(&entry) {
+        list.push(entry);
+    }
+}
+
+fn check(entry: &Acl) -> Result<(), ErrorCode> {
+    let id = entry.id.as_str();
+    let sound = match entry.scheme.as_str() {
+        "world" => id == "anyone",
+        "digest" => is_digest(id),
+        "ip" => is_network(id),
+        "x509" => is_distinguished_name(id),
+        _ => false,
+    };
+    if sound {
+        Ok(())
+    } else {
+        Err(ErrorCode::InvalidAcl)
+    }
+}
+
+/// `user:hash`, with exactly one colon.
+fn is_digest(id: &str) -> bool {
+    id.split_once(':')
+        .is_some_and(|(_, hash)| !hash.is_empty() && !hash.contains(':'))
+}
+
+/// An address of either family, with or without a prefix length.
+fn is_network(id: &str) -> bool {
+    let (address, bits) = match id.split_once('/') {
+        Some((address, bits)) => (address, Some(bits)),
+        None => (id, None),
+    };
+    let Ok(address) = address.parse::<IpAddr>() else {
+        return false;
+    };
+    let longest = if address.is_ipv4() { 32 } else { 128 };
+    bits.is_none_or(|bits| bits.parse::<u8>().is_ok_and(|bits| bits <= longest))
+}
+
+/// Attributes `TYPE=value` separated by commas, semicolons or plus signs, which quotes and backslashes
+/// protect (RFC 2253, sections 3 and 4). Types and values themselves are not looked into.
+fn is_distinguished_name(id: &str) -> bool {
+    let (mut quoted, mut escaped, mut start) = (false, false, 0);
+    for (at, c) in id.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '"' => quoted = !quoted,
+            ',' | ';' | '+' if !quoted => {
+                if !is_attribute(&id[start..at]) {
+                    return false;
+                }
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    !quoted && !escaped && is_attribute(&id[start..])
+}
+
+fn is_attribute(text: &str) -> bool {
+    text.split_once('=').is_some_and(|(kind, _)| {
+        let kind = kind.trim();
+        !kind.is_empty()
+            && kind
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-'))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn acl(text: &str) -> Acl {
+        let (scheme, id) = text.split_once('|').expect("scheme|id");
+        Acl {
+            perms: 31,
+            scheme: scheme.into(),
+            id: id.into(),
+        }
+    }
+
+    fn identity(text: &str) -> Identity {
+        let Acl { scheme, id, .. } = acl(text);
+        Identity { scheme, id }
+    }
+
+    fn check_list(entries: &[&str], identities: &[&str]) -> Result<Vec<Acl>, ErrorCode> {
+        let entries: Vec<Acl> = entries.iter().map(|t| acl(t)).collect();
+        let identities: Vec<Identity> = identities.iter().map(|t| identity(t)).collect();
+        normalize(&entries, &identities).map(Cow::into_owned)
+    }
+
+    #[test]
+    fn well_formed_entries_are_kept() {
+        for entry in [
+            "world|anyone",
+            "digest|bob:hash=",
+            "digest|:hash=",
+            "ip|10.0.0.1",
+            "ip|10.0.0.0/8",
+            "ip|0.0.0.0/0",
+            "ip|10.0.0.1/32",
+            "ip|::1",
+            "ip|2001:db8::/32",
+            "ip|::1/128",
+            "x509|CN=web",
+            "x509|CN=web,O=\"a, b\",OU=x\\,y",
+        ] {
+            assert_eq!(check_list(&[entry], &[]), Ok(vec![acl(entry)]), "{entry}");
+        }
+    }
+
+    #[test]
+    fn malformed_entries_refuse_the_list() {
+        for entry in [
+            "world|someone",
+            "world|",
+            "digest|bob",
+            "digest|bob:",
+            "digest|a:b:c",
+            "ip|",
+            "ip|10.0.0",
+            "ip|10.0.0.1/33",
+            "ip|10.0.0.1/-1",
+            "ip|10.0.0.1/",
+            "ip|::1/129",
+            "x509|",
+            "x509|web",
+            "x509|CN=web,",
+            "x509|CN=\"web",
+            "x509|=web",
+            "super|",
+            "sasl|bob",
+            "|",
+        ] {
+            let refused = Err(ErrorCode::InvalidAcl);
+            assert_eq!(check_list(&[entry], &[]), refused, "{entry}");
+            assert_eq!(
+                check_list(&["world|anyone", entry], &[]),
+                refused,
+                "{entry}"
+            );
+        }
+        assert_eq!(check_list(&[], &[]), Err(ErrorCode::InvalidAcl));
+    }
+
+    #[test]
+    fn auth_becomes_what_the_caller_proved() {
+        let caller = ["ip|127.0.0.1", "digest|a:1", "super|", "x509|CN=b"];
+        let stored = check_list(&["world|anyone", "auth|whatever"], &caller);
+        let expected = ["world|anyone", "digest|a:1", "x509|CN=b"];
+        assert_eq!(stored, Ok(expected.map(acl).to_vec()));
+        for nobody in [&["ip|127.0.0.1"][..], &["super|"], &[]] {
+            assert_eq!(check_list(&["auth|"], nobody), Err(ErrorCode::InvalidAcl));
+        }
+    }
+
+    #[test]
+    fn repeated_entries_collapse_in_order() {
+        let entries = ["ip|10.0.0.1", "world|anyone", "ip|10.0.0.1", "auth|"];
+        let stored = check_list(&entries, &["digest|a:1", "digest|a:1"]);
+        let expected = ["ip|10.0.0.1", "world|anyone", "digest|a:1"];
+        assert_eq!(stored, Ok(expected.map(acl).to_vec()));
+    }
+}

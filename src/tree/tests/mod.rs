@@ -1,0 +1,12 @@
+//! Tests of the room as a whole: rules by example, a naive model, snapshots under way.
+
+mod fixture;
+
+mod model;
+mod multi;
+mod operations;
+mod random;
+mod sessions;
+mod siblings;
+mod snapshots;
+mod stats;
