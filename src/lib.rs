@@ -1,5 +1,7 @@
 //! Zoogate.
+pub mod balance;
 pub mod config;
 pub mod net;
+pub mod routing;
 pub mod telemetry;
 pub mod tree;

@@ -1,0 +1,29 @@
+//! How one endpoint is chosen among many: strategies, leases and the state endpoints keep across tables.
+//!
+//! ```text
+//! PickInput { key, random, tried } --> Balancer::pick --> Lease --drop--> slot given back
+//!                                          |
+//!              round_robin | weighted | random | consistent_hash      one file each in strategy/
+//! ```
+//!
+//! A pure core: no I/O, no clock, no randomness of its own. Invariants:
+//! - A pick takes no lock, waits for nobody and allocates nothing.
+//! - What is expensive to arrange (a hash ring, a weighted sequence) is arranged when a table is built, and
+//!   shared with the next table when endpoints and weights stay as they are.
+//! - An arrangement depends on instance names and weights alone, so all nodes arrange alike.
+mod balancer;
+mod endpoint;
+mod lease;
+mod pick;
+mod strategy;
+mod turn;
+
+pub use balancer::Balancer;
+pub use endpoint::{Endpoint, EndpointState};
+pub use lease::Lease;
+pub use pick::{PickError, PickInput};
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod tests;

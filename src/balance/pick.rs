@@ -1,0 +1,43 @@
+//! What goes into a pick, and why one may fail.
+
+use super::{Endpoint, EndpointState};
+use std::sync::Arc;
+
+/// What a pick depends on besides the endpoints.
+#[derive(Clone, Copy, Debug)]
+pub struct PickInput<'a> {
+    /// Hash of the key, for consistent hashing: all 64 bits well mixed, and the same on every node.
+    pub key: u64,
+    /// A random number, for `random`.
+    pub random: u64,
+    /// Endpoints to pass over because this exchange tried them already: a few, as it is searched in line.
+    pub tried: &'a [Arc<EndpointState>],
+}
+
+impl PickInput<'_> {
+    /// Whether this exchange may still go to `endpoint`.
+    pub(super) fn allows(&self, endpoint: &Endpoint) -> bool {
+        !self
+            .tried
+            .iter()
+            .any(|tried| Arc::ptr_eq(tried, &endpoint.state))
+    }
+
+    /// The first endpoint that may still be tried, from position `start` around to the one before it.
+    pub(super) fn first_from(&self, endpoints: &[Arc<Endpoint>], start: usize) -> Option<usize> {
+        (start..endpoints.len())
+            .chain(0..start)
+            .find(|&at| self.allows(&endpoints[at]))
+    }
+}
+
+/// Why nothing could be picked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PickError {
+    /// The service has no endpoint that gets traffic.
+    #[error("the service has no endpoints")]
+    NoEndpoints,
+    /// Each of its endpoints was tried.
+    #[error("every endpoint was tried")]
+    AllTried,
+}

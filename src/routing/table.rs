@@ -1,0 +1,113 @@
+//! The table: everything the data plane decides by.
+
+use super::{Rule, Service};
+use crate::config::ServiceName;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// Everything the data plane needs for its decisions, as of one transaction.
+#[derive(Default)]
+pub struct RoutingTable {
+    /// The transaction it reflects.
+    pub version: u64,
+    /// Rules by listener name, first match wins.
+    pub listeners: HashMap<Arc<str>, Vec<Rule>>,
+    /// Services by name: every one that is registered, configured or named by a rule.
+    pub services: BTreeMap<ServiceName, Arc<Service>>,
+}
+
+impl RoutingTable {
+    /// The service that a connection or request on `listener` goes to. `host` is the request's host without
+    /// port, lower case, when it has one; `path` is its path, empty for `tcp`.
+    pub fn route(&self, listener: &str, host: Option<&str>, path: &str) -> Option<&Arc<Service>> {
+        let rules = self.listeners.get(listener)?;
+        let rule = rules.iter().find(|rule| rule.matches(host, path))?;
+        Some(&rule.service)
+    }
+
+    /// The service of that name.
+    pub fn service(&self, name: &str) -> Option<&Arc<Service>> {
+        self.services.get(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::balance::Balancer;
+    use crate::config::{ServicePolicy, Strategy};
+    use crate::telemetry::Metrics;
+
+    fn service(name: &str) -> Arc<Service> {
+        Arc::new(Service {
+            name: ServiceName::new(name).unwrap(),
+            policy: ServicePolicy::default(),
+            balancer: Balancer::new(Strategy::RoundRobin, Vec::new(), None),
+            endpoints: Vec::new(),
+            unparsed: Vec::new(),
+            metrics: Arc::new(Metrics::new("n1").service(name)),
+        })
+    }
+
+    fn table(listener: &str, rules: &[(Option<&str>, Option<&str>, &str)]) -> RoutingTable {
+        let rule = |(host, path, to): &(Option<&str>, Option<&str>, &str)| Rule {
+            host: host.map(String::from),
+            path: path.map(String::from),
+            service: service(to),
+        };
+        let rules: Vec<Rule> = rules.iter().map(rule).collect();
+        let named = |rule: &Rule| (rule.service.name.clone(), Arc::clone(&rule.service));
+        RoutingTable {
+            version: 1,
+            services: rules.iter().map(named).collect(),
+            listeners: HashMap::from([(listener.into(), rules)]),
+        }
+    }
+
+    #[test]
+    fn the_first_rule_that_matches_wins() {
+        let table = table(
+            "web",
+            &[
+                (Some("shop.example"), Some("/api/"), "api"),
+                (Some("shop.example"), None, "shop"),
+                (Some("*.example"), None, "tenants"),
+                (None, Some("/static"), "files"),
+            ],
+        );
+        for (host, path, expected) in [
+            (Some("shop.example"), "/api/v1", Some("api")),
+            (Some("shop.example"), "/api", Some("shop")),
+            (Some("shop.example"), "/", Some("shop")),
+            (Some("a.example"), "/api/v1", Some("tenants")),
+            (Some("other.test"), "/static/x", Some("files")),
+            (Some("other.test"), "/statics", Some("files")),
+            (None, "/static/x", Some("files")),
+            (Some("other.test"), "/", None),
+            (None, "", None),
+        ] {
+            let to = table.route("web", host, path).map(|s| s.name.as_str());
+            assert_eq!(to, expected, "{host:?} {path}");
+        }
+    }
+
+    #[test]
+    fn a_rule_without_conditions_takes_everything() {
+        let table = table("tcp", &[(None, None, "db")]);
+        let to = table.route("tcp", None, "").map(|s| s.name.as_str());
+        assert_eq!(to, Some("db"));
+    }
+
+    #[test]
+    fn an_unknown_listener_leads_nowhere() {
+        let table = table("web", &[(None, None, "web")]);
+        assert!(table.route("other", None, "/").is_none());
+    }
+
+    #[test]
+    fn services_are_found_by_name() {
+        let table = table("web", &[(None, None, "web")]);
+        assert!(table.service("web").is_some());
+        assert!(table.service("wei").is_none());
+    }
+}
