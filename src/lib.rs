@@ -1,6 +1,7 @@
 //! Zoogate.
 pub mod balance;
 pub mod config;
+pub mod ensemble;
 pub mod net;
 pub mod routing;
 pub mod telemetry;

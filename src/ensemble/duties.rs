@@ -1,0 +1,109 @@
+//! What only the leader does, for its own clients and for its peers alike.
+
+use super::clock::wall_clock_ms;
+use super::machine::Machine;
+use super::peer::Touch;
+use super::sessions::Sessions;
+use super::types::{Member, Proposal, Types};
+use futures_util::stream::FuturesUnordered;
+use futures_util::{StreamExt, TryStreamExt};
+use openraft::base::BoxFuture;
+use openraft::{Raft, ReadPolicy};
+use std::sync::Arc;
+
+/// The leader's duties. Every member has them; all but the leader refuse.
+pub(super) struct Duties {
+    raft: Raft<Types, Machine>,
+    sessions: Arc<Sessions>,
+}
+
+/// A batch that Raft accepted: resolves to true once all of it is applied here, to false when any of it was
+/// refused after all.
+pub(super) type Batch = BoxFuture<'static, bool>;
+
+impl Duties {
+    /// The duties of the member that runs `raft`.
+    pub(super) fn new(raft: Raft<Types, Machine>, sessions: Arc<Sessions>) -> Duties {
+        Duties { raft, sessions }
+    }
+
+    /// Stamps a batch with the time and hands it to Raft in order. `None` when Raft has stopped.
+    pub(super) async fn propose(&self, mut batch: Vec<Proposal>) -> Option<Batch> {
+        let now = wall_clock_ms();
+        for proposal in &mut batch {
+            proposal.transaction.time_ms = now;
+        }
+        let mut results = self.raft.client_write_many(batch).await.ok()?;
+        Some(Box::pin(async move {
+            loop {
+                match results.try_next().await {
+                    Ok(Some(Ok(_))) => {}
+                    Ok(None) => return true,
+                    Ok(Some(Err(_))) | Err(_) => return false,
+                }
+            }
+        }))
+    }
+
+    /// The index a linearizable read has to wait for, confirmed by a quorum (ReadIndex, Raft thesis 6.4).
+    /// `None` when this member does not lead or has lost its quorum.
+    pub(super) async fn read_index(&self) -> Option<u64> {
+        let linearizer = self
+            .raft
+            .get_read_linearizer(ReadPolicy::ReadIndex)
+            .await
+            .ok()?;
+        Some(linearizer.read_log_id().index())
+    }
+
+    /// Takes note of signs of life of sessions. False when this member does not lead.
+    pub(super) fn touch(&self, touches: &[Touch]) -> bool {
+        self.sessions.note(touches)
+    }
+
+    /// Adds an observer. False when this member does not lead, or the number belongs to somebody else.
+    pub(super) async fn join(&self, id: u64, member: Member) -> bool {
+        let membership = self.raft.with_raft_state(move |state| {
+            state
+                .membership_state
+                .effective()
+                .membership()
+                .get_node(&id)
+                .cloned()
+        });
+        match membership.await {
+            Ok(Some(known)) if known == member => true,
+            Ok(Some(known)) if known.name != member.name => {
+                tracing::warn!(id, %known, %member, "refused an observer whose number belongs to another member");
+                false
+            }
+            Ok(_) => self.raft.add_learner(id, member, false).await.is_ok(),
+            Err(_) => false,
+        }
+    }
+}
+
+/// Batches whose results are not all in.
+#[derive(Default)]
+pub(super) struct UnderWay(FuturesUnordered<Batch>);
+
+impl UnderWay {
+    /// One more.
+    pub(super) fn push(&mut self, batch: Batch) {
+        self.0.push(batch);
+    }
+
+    /// Resolves when a batch was refused; never while all is well.
+    ///
+    /// # Cancel safety
+    /// Safe: results that came in stay counted.
+    pub(super) async fn refused(&mut self) {
+        loop {
+            match self.0.next().await {
+                Some(true) => {}
+                Some(false) => return,
+                None => std::future::pending().await,
+            }
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! The handle through which the rooms above use the ensemble.
+
+use super::barrier::{Waiting, reached};
+use super::contact::Contact;
+use super::limits::{BARRIER_TIMEOUT, ROOM, ROOM_UNIT};
+use super::machine::Machine;
+use super::proposer::Queued;
+use super::sessions::Sessions;
+use super::state::Shared;
+use super::tickets::Waiter;
+use super::types::Types;
+use crate::tree::{Actor, Command, ErrorCode, Event, Op, Reply, SessionId, Tree, Zxid};
+use openraft::async_runtime::WatchReceiver;
+use openraft::{Raft, RaftMetrics, ServerState};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::time::timeout;
+
+/// One member of the ensemble, in this process. Cheap to clone.
+#[derive(Clone)]
+pub struct Ensemble {
+    inner: Arc<Inner>,
+}
+
+/// What the handle reaches.
+pub(super) struct Inner {
+    /// This member's number.
+    pub(super) member: u64,
+    /// Raft, in this process.
+    pub(super) raft: Raft<Types, Machine>,
+    /// The tree.
+    pub(super) shared: Arc<Shared>,
+    /// Sessions owned by this member.
+    pub(super) sessions: Arc<Sessions>,
+    /// Whether clients are served.
+    pub(super) contact: Arc<Contact>,
+    /// To the proposer.
+    pub(super) proposals: mpsc::Sender<Queued>,
+    /// To the barriers.
+    pub(super) barriers: mpsc::Sender<Waiting>,
+    /// Bounds what is under way.
+    pub(super) room: Arc<Semaphore>,
+}
+
+/// Someone who follows the tree as it changes (watches, the registry).
+pub trait Follower: Send + Sync {
+    /// Called after each transaction, in order, while `apply` still holds the tree: whatever is queued
+    /// here cannot be overtaken by a read. Must be quick and must not call back into the ensemble.
+    fn applied(&self, tree: &Tree, zxid: Zxid, events: &[Event]);
+
+    /// The whole tree was replaced by a snapshot from the leader: anything may have changed.
+    fn replaced(&self, tree: &Tree);
+}
+
+/// What became of a proposal, told once this member has applied it.
+#[derive(Debug)]
+pub struct Applied {
+    /// Its zxid.
+    pub zxid: Zxid,
+    /// The answer.
+    pub result: Result<Reply, ErrorCode>,
+}
+
+/// A proposal on its way. Resolves when this member applied it.
+pub struct Pending(oneshot::Receiver<Applied>);
+
+/// The proposal may or may not take effect: the leader was lost before this member heard of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the leader was lost before the outcome was known")]
+pub struct OutcomeUnknown;
+
+impl Future for Pending {
+    type Output = Result<Applied, OutcomeUnknown>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0)
+            .poll(cx)
+            .map(|r| r.map_err(|_| OutcomeUnknown))
+    }
+}
+
+/// Why a proposal was not even sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProposeError {
+    /// No leader is known to be alive.
+    #[error("no quorum: the ensemble has no leader that this member can reach")]
+    NoLeader,
+    /// The member is stopping.
+    #[error("this member is stopping")]
+    Stopping,
+}
+
+/// What a member is in the ensemble now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Proposes.
+    Leader,
+    /// Votes and follows.
+    Follower,
+    /// Asks for votes.
+    Candidate,
+    /// Follows without a vote.
+    Observer,
+}
+
+/// A member's view of the ensemble.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// This member's number.
+    pub member: u64,
+    /// Its role.
+    pub role: Role,
+    /// The leader it follows.
+    pub leader: Option<u64>,
+    /// Raft term.
+    pub term: u64,
+    /// Index of the last entry in its log.
+    pub last_log: u64,
+    /// Last index known to be committed.
+    pub committed: u64,
+    /// Last index applied.
+    pub applied: u64,
+    /// Followers that are within reach and not far behind; only known to the leader.
+    pub synced_followers: usize,
+    /// Voting members.
+    pub voters: usize,
+    /// Whether a leader was heard from recently enough to serve clients.
+    pub serving: bool,
+}
+
+impl Ensemble {
+    pub(super) fn new(inner: Inner) -> Ensemble {
+        Ensemble {
+            inner: Arc::new(inner),
+        }
+    }
+
+    pub(super) fn inner(&self) -> &Inner {
+        &self.inner
+    }
+
+    /// This member's number.
+    pub fn member(&self) -> u64 {
+        self.inner.member
+    }
+
+    /// Looks at the applied tree. Holds up `apply` meanwhile, so be quick; never nest calls. To keep a
+    /// reply in order with watch events, put it into the connection's queue inside `look`.
+    pub fn read<R>(&self, look: impl FnOnce(&Tree) -> R) -> R {
+        self.inner.shared.read(look)
+    }
+
+    /// Hands a command to the leader. Proposals of one task reach the log in call order. Waits while too
+    /// many are under way.
+    ///
+    /// # Errors
+    /// [`ProposeError`] when it was certainly not proposed.
+    ///
+    /// # Cancel safety
+    /// A cancelled call has proposed nothing.
+    pub async fn propose(&self, actor: Actor, command: Command) -> Result<Pending, ProposeError> {
+        let bytes = data_bytes(&command);
+        let units = u32::try_from(1 + bytes / ROOM_UNIT)
+            .unwrap_or(u32::MAX)
+            .min(ROOM as u32);
+        let room = self
+            .inner
+            .room
+            .clone()
+            .acquire_many_owned(units)
+            .await
+            .map_err(|_| ProposeError::Stopping)?;
+        let (tx, rx) = oneshot::channel();
+        let queued = Queued {
+            actor,
+            command,
+            bytes,
+            waiter: Waiter { tx, _room: room },
+        };
+        self.inner
+            .proposals
+            .send(queued)
+            .await
+            .map_err(|_| ProposeError::Stopping)?;
+        Ok(Pending(rx))
+    }
+
+    /// Waits until this member has applied everything that was committed anywhere before the call
+    /// (ReadIndex through the leader).
+    ///
+    /// # Errors
+    /// [`ProposeError`] when the leader cannot be asked, or this member does not catch up in time.
+    pub async fn barrier(&self) -> Result<(), ProposeError> {
+        let wait = async {
+            let (tx, rx) = oneshot::channel();
+            self.inner
+                .barriers
+                .send(tx)
+                .await
+                .map_err(|_| ProposeError::Stopping)?;
+            let index = rx.await.map_err(|_| ProposeError::Stopping)??;
+            reached(self.inner.shared.applied(), index).await
+        };
+        timeout(BARRIER_TIMEOUT, wait)
+            .await
+            .unwrap_or(Err(ProposeError::NoLeader))
+    }
+
+    /// Notes that a session owned by this member gave a sign of life.
+    pub fn touch(&self, session: SessionId) {
+        self.inner.sessions.touch(session);
+    }
+
+    /// Whether clients can be served: true while a leader is within reach.
+    pub fn serving(&self) -> watch::Receiver<bool> {
+        self.inner.contact.serving()
+    }
+
+    /// How far this member has applied the log.
+    pub fn applied(&self) -> watch::Receiver<u64> {
+        self.inner.shared.applied()
+    }
+
+    /// This member's view of the ensemble.
+    pub fn status(&self) -> Status {
+        let facts = self.inner.raft.metrics();
+        let facts = facts.borrow_watched();
+        Status {
+            member: self.inner.member,
+            role: role(&facts),
+            leader: facts.current_leader,
+            term: facts.current_term,
+            last_log: facts.last_log_index.unwrap_or(0),
+            committed: facts.local_committed.map_or(0, |id| id.index()),
+            applied: facts.last_applied.map_or(0, |id| id.index()),
+            synced_followers: synced_followers(&facts),
+            voters: facts.membership_config.membership().voter_ids().count(),
+            serving: *self.inner.contact.serving().borrow(),
+        }
+    }
+}
+
+fn role(facts: &RaftMetrics<Types>) -> Role {
+    match facts.state {
+        ServerState::Leader => Role::Leader,
+        ServerState::Candidate => Role::Candidate,
+        ServerState::Follower => Role::Follower,
+        ServerState::Learner | ServerState::Shutdown => Role::Observer,
+    }
+}
+
+/// Followers whose log is known to end near the leader's.
+fn synced_followers(facts: &RaftMetrics<Types>) -> usize {
+    let last = facts.last_log_index.unwrap_or(0);
+    let near = |index: u64| index + SYNCED_LAG >= last;
+    let peers = facts
+        .replication
+        .iter()
+        .flatten()
+        .filter(|(id, _)| **id != facts.id);
+    peers
+        .filter(|(_, matched)| matched.as_ref().is_some_and(|id| near(id.index())))
+        .count()
+}
+
+/// Entries a follower may be behind and still count as synced.
+const SYNCED_LAG: u64 = 1000;
+
+/// Bytes of data and paths a command brings along.
+fn data_bytes(command: &Command) -> usize {
+    let of = |op: &Op| match op {
+        Op::Create { path, data, .. } | Op::SetData { path, data, .. } => path.len() + data.len(),
+        Op::Delete { path, .. } | Op::SetAcl { path, .. } | Op::Check { path, .. } => path.len(),
+    };
+    match command {
+        Command::One(op) => of(op),
+        Command::Multi(ops) => ops.iter().map(of).sum(),
+        Command::OpenSession { .. }
+        | Command::AttachSession { .. }
+        | Command::CloseSession { .. } => 0,
+    }
+}

@@ -1,0 +1,163 @@
+//! The handle to a member's log.
+
+use super::command::Command;
+use super::disk::{self, Lock};
+use super::preparer::Preparer;
+use super::recent::Recent;
+use super::recovery;
+use super::segment::SegmentFile;
+use super::shared::{Shared, State};
+use super::writer::{Start, Writer};
+use super::{Failure, Limits, OpenError};
+use crate::telemetry::Metrics;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use tokio::sync::{mpsc, watch};
+
+/// Commands that may wait for the writer. It takes all of them at once, so this bounds how much may become one
+/// batch; each is at most [`CHUNK_BYTES`](super::storage::CHUNK_BYTES) and one record long.
+const QUEUE: usize = 256;
+
+/// Whose log it is. Written into every segment; a log opens only for the member that made it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The ensemble, by a number that no other one has.
+    pub ensemble: u64,
+    /// The member's number.
+    pub member: u64,
+    /// The member's `[node] name`.
+    pub name: String,
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Identity {
+            ensemble,
+            member,
+            name,
+        } = self;
+        write!(f, "member {member} ({name}) of ensemble {ensemble:016x}")
+    }
+}
+
+/// A member's Raft log on disk: votes, entries, and what was removed, in one stream of checksummed records.
+///
+/// Cheap to clone; all handles may read, one task writes. When the last handle is dropped, what is queued is still
+/// written; the drop waits for that, as long as a sync takes.
+#[derive(Clone)]
+pub struct Log {
+    pub(super) inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub(super) shared: Arc<Shared>,
+    queue: Option<mpsc::Sender<Command>>,
+    writer: Option<JoinHandle<()>>,
+    /// Given back last, when nothing is written any more.
+    _lock: Lock,
+}
+
+impl Log {
+    /// Opens the log in `dir`, or makes an empty one. Reads all of it, so this blocks for some time: about a
+    /// second per GiB.
+    ///
+    /// # Errors
+    /// [`OpenError`]: the directory is in use or not this member's, or what is in it cannot be trusted.
+    pub fn open(dir: &Path, identity: Identity, metrics: Arc<Metrics>) -> Result<Log, OpenError> {
+        Log::open_with(dir, identity, metrics, Limits::default())
+    }
+
+    /// As [`open`](Log::open), with other limits.
+    ///
+    /// # Errors
+    /// As [`open`](Log::open).
+    ///
+    /// # Panics
+    /// If a limit is outside of its range.
+    pub fn open_with(
+        dir: &Path,
+        identity: Identity,
+        metrics: Arc<Metrics>,
+        limits: Limits,
+    ) -> Result<Log, OpenError> {
+        assert!((1..=super::MAX_SEGMENT_BYTES).contains(&limits.segment_bytes));
+        disk::create_dir(dir)?;
+        let lock_path = dir.join("lock");
+        let Some(lock) = Lock::take(&lock_path)? else {
+            return Err(OpenError::InUse { path: lock_path });
+        };
+        let recent = Recent::new(limits.recent_bytes);
+        let mut recovered = recovery::recover(dir, &identity, recent)?;
+        if recovered.segments.is_empty() {
+            let segment = SegmentFile::create(dir, 1, limits.segment_bytes as u64)?;
+            disk::sync_dir(dir)?;
+            recovered.segments.push_back(Arc::new(segment));
+        }
+        let (failure, _) = watch::channel(None);
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State {
+                position: recovered.position.clone(),
+                index: recovered.index,
+                recent: recovered.recent,
+            }),
+            failure,
+        });
+        let preparer = Preparer::start(dir.to_owned(), limits.segment_bytes as u64)
+            .map_err(OpenError::Thread)?;
+        let start = Start {
+            segments: recovered.segments,
+            end: recovered.end,
+            position: recovered.position,
+            capacity: limits.segment_bytes,
+        };
+        let writer = Writer::new(start, identity, preparer, shared.clone(), metrics)?;
+        let (queue, commands) = mpsc::channel(QUEUE);
+        let writer = thread::Builder::new()
+            .name("log-write".into())
+            .spawn(move || writer.run(commands))
+            .map_err(OpenError::Thread)?;
+        Ok(Log {
+            inner: Arc::new(Inner {
+                shared,
+                queue: Some(queue),
+                writer: Some(writer),
+                _lock: lock,
+            }),
+        })
+    }
+
+    /// Whether nobody else can write to or read from this log any more: dropping this handle closes it.
+    pub fn is_last_handle(&self) -> bool {
+        Arc::strong_count(&self.inner) == 1
+    }
+
+    /// Becomes `Some` when a write or sync has failed. The process must end then: nothing is acknowledged any
+    /// more, and only a new process that reads the log anew knows what is on disk.
+    pub fn failed(&self) -> watch::Receiver<Option<Failure>> {
+        self.inner.shared.failure.subscribe()
+    }
+}
+
+impl Inner {
+    /// Waits for room in the queue.
+    pub(super) async fn room(&self) -> io::Result<mpsc::Permit<'_, Command>> {
+        let queue = self.queue.as_ref().expect("taken only by drop");
+        let ended = |_| io::Error::other("the log's writer has ended");
+        queue.reserve().await.map_err(ended)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(writer) = self.writer.take() {
+            // A panic there was printed by its thread, and every wait for it has failed.
+            let _ = writer.join();
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Segments: the files the log consists of, and their names.
+
+use super::disk::{DataFile, DiskError};
+use std::path::{Path, PathBuf};
+
+/// One file of the log.
+#[derive(Debug)]
+pub(super) struct SegmentFile {
+    /// Counts up by one from segment to segment. A number is not used again for something else that was begun.
+    pub(super) number: u64,
+    /// The file.
+    pub(super) data: DataFile,
+}
+
+impl SegmentFile {
+    /// Makes a segment of `bytes` zeroes.
+    pub(super) fn create(dir: &Path, number: u64, bytes: u64) -> Result<SegmentFile, DiskError> {
+        let data = DataFile::create(segment_path(dir, number))?;
+        data.zero(0, bytes)?;
+        Ok(SegmentFile { number, data })
+    }
+}
+
+/// The path of a segment: its number in sixteen hexadecimal digits.
+pub(super) fn segment_path(dir: &Path, number: u64) -> PathBuf {
+    dir.join(format!("{number:016x}.wal"))
+}
+
+/// The number of the segment that is called `name`, if one can be.
+pub(super) fn segment_number(name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(".wal").filter(|d| d.len() == 16)?;
+    u64::from_str_radix(digits, 16).ok()
+}
+
+/// The name under which a file waits that was a segment and can become one again.
+pub(super) const RESERVE: &str = "reserve.recycled";

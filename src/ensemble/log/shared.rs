@@ -1,0 +1,100 @@
+//! What the log's handles and its writer both see.
+
+use super::index::Index;
+use super::recent::Recent;
+use super::record::Position;
+use super::segment::SegmentFile;
+use super::{Entry, Failure, LogId};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// The log as its readers see it, and whether it has failed.
+pub(super) struct Shared {
+    /// Held for memory operations only, never across I/O.
+    pub(super) state: Mutex<State>,
+    /// Set once, by the writer.
+    pub(super) failure: watch::Sender<Option<Failure>>,
+}
+
+/// The log as its readers see it.
+///
+/// Appended entries are in `recent` at once and in `index` when they are durable; everything else changes when
+/// it is durable. So `recent` reaches from some index to the end, `index` from the beginning to some index, and
+/// together they leave nothing out.
+pub(super) struct State {
+    pub(super) position: Position,
+    pub(super) index: Index,
+    pub(super) recent: Recent,
+}
+
+/// Where an entry is on disk.
+pub(super) struct Location {
+    pub(super) index: u64,
+    pub(super) file: Arc<SegmentFile>,
+    pub(super) offset: u32,
+}
+
+impl Shared {
+    /// The failure, if the log has failed.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        self.failure.borrow().clone().map_or(Ok(()), Err)
+    }
+}
+
+impl State {
+    /// Takes entries that are about to be queued; false, and no change, if they do not follow the last one.
+    #[must_use]
+    pub(super) fn append(&mut self, entries: Vec<(Entry, usize)>) -> bool {
+        let mut next = self.position.next_index();
+        for (entry, _) in &entries {
+            if next.is_some_and(|next| next != entry.log_id.index) {
+                return false;
+            }
+            next = Some(entry.log_id.index + 1);
+        }
+        for (entry, encoded) in entries {
+            let follows = self.position.append(entry.log_id);
+            debug_assert!(follows, "checked above");
+            self.recent.push(entry, encoded);
+        }
+        true
+    }
+
+    /// Notes where durable entries are.
+    pub(super) fn locate(&mut self, file: &Arc<SegmentFile>, first: u64, offsets: &[u32]) {
+        self.index.extend(file, first, offsets);
+        self.recent.evict(first + offsets.len() as u64);
+    }
+
+    /// Forgets the entries after `after`.
+    pub(super) fn truncate(&mut self, after: Option<LogId>) {
+        self.position.truncate(after);
+        let next = self.position.next_index().unwrap_or(0);
+        self.index.truncate_from(next);
+        self.recent.truncate_from(next);
+    }
+
+    /// Forgets the entries up to `upto`.
+    pub(super) fn purge(&mut self, upto: LogId) {
+        self.position.purge(upto);
+        self.index.purge_to(upto.index);
+        self.recent.purge_to(upto.index);
+    }
+
+    /// Where the entries from `start` up to `end` are that are not in memory.
+    pub(super) fn on_disk(&self, start: u64, end: u64) -> Vec<Location> {
+        let start = start.max(self.index.first().unwrap_or(u64::MAX));
+        let end = end.min(self.recent.first().unwrap_or(u64::MAX));
+        let end = end.min(self.index.next().unwrap_or(0));
+        let locate = |index| {
+            let (file, offset) = self.index.locate(index)?;
+            Some(Location {
+                index,
+                file,
+                offset,
+            })
+        };
+        (start..end).filter_map(locate).collect()
+    }
+}

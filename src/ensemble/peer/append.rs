@@ -1,0 +1,180 @@
+//! Log replication: streams of append requests over a connection that is kept between streams.
+//!
+//! openraft opens a stream per heartbeat and one long stream for replication. A stream that ends in order
+//! (requests ended, every result read) leaves its connection for the next one; any other end drops it, and
+//! the far side notices.
+//!
+//! ```text
+//!   pump task:   input -> Request, Request, …, End ->        hands the writing half back at its end
+//!   this stream: <- Result, Result, …, End                   then both halves are kept
+//! ```
+
+use super::frame::{FrameReader, FrameWriter, Framed};
+use super::hello::{Me, Purpose, dial};
+use super::link::LinkError;
+use super::message::{AppendFrame, AppendReply};
+use super::reach::Reach;
+use crate::ensemble::limits::APPEND_STALL;
+use crate::ensemble::types::Types;
+use futures_util::{Stream, StreamExt};
+use openraft::OptionalSend;
+use openraft::raft::{AppendEntriesRequest, StreamAppendResult};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+/// The append connection to one member.
+pub(super) struct AppendLink {
+    me: Me,
+    to: u64,
+    address: String,
+    reach: Reach,
+    kept: Option<Framed>,
+}
+
+impl AppendLink {
+    /// A link to member `to` at `address`; connects on first use and tells `reach` how that went.
+    pub(super) fn new(me: Me, to: u64, address: &str, reach: Reach) -> AppendLink {
+        AppendLink {
+            me,
+            to,
+            address: address.into(),
+            reach,
+            kept: None,
+        }
+    }
+
+    /// Sends `input` and returns the results in the same order. Ends without an error once the input has
+    /// ended and all results are in.
+    ///
+    /// # Errors
+    /// [`LinkError`] when the member cannot be reached, now or, inside the stream, later.
+    pub(super) async fn stream<'s, S>(
+        &'s mut self,
+        input: S,
+    ) -> Result<
+        impl Stream<Item = Result<StreamAppendResult<Types>, LinkError>> + use<'s, S>,
+        LinkError,
+    >
+    where
+        S: Stream<Item = AppendEntriesRequest<Types>> + OptionalSend + Unpin + 'static,
+    {
+        let framed = match self.kept.take() {
+            Some(framed) => framed,
+            None => self.dial().await?,
+        };
+        let owed = Arc::new(AtomicUsize::new(0));
+        let pump = tokio::spawn(pump(input, framed.writer, owed.clone()));
+        let results = Results {
+            link: self,
+            reader: framed.reader,
+            pump: AbortOnDrop(pump),
+            owed,
+        };
+        Ok(futures_util::stream::unfold(
+            Some(results),
+            |state| async move { state?.next().await },
+        ))
+    }
+}
+
+impl AppendLink {
+    async fn dial(&self) -> Result<Framed, LinkError> {
+        let dialled = dial(&self.address, self.me, Some(self.to), Purpose::Append).await;
+        self.reach
+            .dialled(self.to, &self.address, dialled.as_ref().err());
+        dialled
+    }
+}
+
+/// The receiving side of one stream.
+struct Results<'s> {
+    link: &'s mut AppendLink,
+    reader: FrameReader,
+    pump: AbortOnDrop,
+    /// Requests sent and not yet answered.
+    owed: Arc<AtomicUsize>,
+}
+
+/// What `unfold` wants: an item and the state to go on with.
+type Step<'s> = Option<(
+    Result<StreamAppendResult<Types>, LinkError>,
+    Option<Results<'s>>,
+)>;
+
+impl<'s> Results<'s> {
+    async fn next(mut self) -> Step<'s> {
+        match self.reply().await {
+            Ok(AppendReply::Result(result)) => {
+                self.owed.fetch_sub(1, Ordering::Relaxed);
+                // openraft sends nothing more on a stream after a rejection, so neither is the rest read.
+                let rest = result.is_ok().then_some(self);
+                Some((Ok(result), rest))
+            }
+            Ok(AppendReply::End) => {
+                self.keep().await;
+                None
+            }
+            // The far end closes once our input has ended: that is the end of the stream, not a fault.
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof && self.pump.0.is_finished() => None,
+            Err(source) => Some((
+                Err(LinkError::Io {
+                    address: self.link.address.clone(),
+                    source,
+                }),
+                None,
+            )),
+        }
+    }
+
+    /// The next reply. Waits for ever while nothing is owed, else only as long as the member makes progress.
+    async fn reply(&mut self) -> io::Result<AppendReply> {
+        loop {
+            match timeout(APPEND_STALL, self.reader.raw()).await {
+                Ok(frame) => {
+                    return super::frame::decode(&frame?.ok_or(io::ErrorKind::UnexpectedEof)?);
+                }
+                Err(_) if self.owed.load(Ordering::Relaxed) == 0 => continue,
+                Err(_) => return Err(io::ErrorKind::TimedOut.into()),
+            }
+        }
+    }
+
+    /// Puts the connection back for the next stream.
+    async fn keep(mut self) {
+        if let Ok(Ok(writer)) = (&mut self.pump.0).await {
+            self.link.kept = Some(Framed {
+                reader: self.reader,
+                writer,
+            });
+        }
+    }
+}
+
+/// Sends the input; gives the writing half back when it has ended.
+async fn pump<S>(
+    mut input: S,
+    mut writer: FrameWriter,
+    owed: Arc<AtomicUsize>,
+) -> io::Result<FrameWriter>
+where
+    S: Stream<Item = AppendEntriesRequest<Types>> + Unpin,
+{
+    while let Some(request) = input.next().await {
+        owed.fetch_add(1, Ordering::Relaxed);
+        writer.send(&AppendFrame::Request(request)).await?;
+    }
+    writer.send(&AppendFrame::End).await?;
+    Ok(writer)
+}
+
+/// A task that ends with its owner.
+struct AbortOnDrop(JoinHandle<io::Result<FrameWriter>>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
