@@ -3,6 +3,7 @@ pub mod balance;
 pub mod config;
 pub mod ensemble;
 pub mod net;
+pub mod registry;
 pub mod routing;
 pub mod telemetry;
 pub mod tree;

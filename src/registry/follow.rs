@@ -1,0 +1,262 @@
+//! The loop that keeps the routing table up with the tree.
+//!
+//! ```text
+//! ensemble apply --applied/replaced--> dirty names --wake--> follow: read -> assemble -> swap
+//! file reload ------------reload-----> everything is dirty ----^
+//! ```
+//! Level-triggered: a wake-up says that something changed, and the table is rebuilt from the tree as it is when it
+//! is read, not as it was when the change happened. While one table is assembled, further changes gather and are
+//! served together by the next; a lone change waits for nothing.
+//!
+//! Invariants:
+//! - What is dirty is taken before the tree is read. A change in between is read now and rebuilt once more; none is
+//!   ever missed.
+//! - Tables are assembled one at a time, so each is assembled from its predecessor.
+//! - If assembling fails, the table in use stays, and what was dirty stays dirty.
+
+use super::assemble::{Assembled, FileLayer, Given, assemble};
+use super::departed::Departed;
+use super::dirty::Dirty;
+use super::layout;
+use super::reading::{Reading, read};
+use super::settings::{RefusedSettings, TreeSettings, Verdict};
+use crate::ensemble::{Ensemble, Follower};
+use crate::net::now_ms;
+use crate::routing::RoutingTable;
+use crate::telemetry::{Metrics, unix_seconds};
+use crate::tree::{Event, Tree, Zxid};
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+/// The bridge from the tree to the data plane: it hears of every change and puts new tables into use.
+pub struct Registry {
+    table: Arc<ArcSwap<RoutingTable>>,
+    metrics: Arc<Metrics>,
+    file: Mutex<Arc<FileLayer>>,
+    dirty: Mutex<Dirty>,
+    wake: Notify,
+    /// Held while a table is assembled, so that it is one at a time.
+    memory: Mutex<Memory>,
+    /// For whoever wants to show them; kept apart from `memory` so that showing waits for no assembling.
+    refused: Mutex<Vec<RefusedSettings>>,
+}
+
+/// Looks at the tree with its argument and returns what that read.
+pub(super) type Reader<'a> = dyn Fn(&dyn Fn(&Tree) -> Reading) -> Reading + Send + Sync + 'a;
+
+/// What is known from one table to the next besides the table itself.
+#[derive(Default)]
+struct Memory {
+    settings: TreeSettings,
+    departed: Departed,
+    /// Services did not fit the table. Until they do, each table is assembled from a whole reading, so that one
+    /// takes the place of another that goes.
+    is_full: bool,
+}
+
+impl Registry {
+    /// A registry that puts its tables into `table`. Everything is dirty at first.
+    pub fn new(
+        file: FileLayer,
+        table: Arc<ArcSwap<RoutingTable>>,
+        metrics: Arc<Metrics>,
+    ) -> Registry {
+        let registry = Registry {
+            table,
+            metrics,
+            file: Mutex::new(Arc::new(file)),
+            dirty: Mutex::new(Dirty::all()),
+            wake: Notify::new(),
+            memory: Mutex::default(),
+            refused: Mutex::default(),
+        };
+        registry.wake.notify_one();
+        registry
+    }
+
+    /// Goes by another file from now on. It is valid; the table follows as soon as [`Registry::follow`] gets to it.
+    pub fn reload(&self, file: FileLayer) {
+        *self.file.lock() = Arc::new(file);
+        self.dirty.lock().mark_all();
+        self.wake.notify_one();
+    }
+
+    /// Settings in the tree that are not in force because they are not valid.
+    pub fn refused_settings(&self) -> Vec<RefusedSettings> {
+        self.refused.lock().clone()
+    }
+
+    /// Keeps the table up with the tree until `stop`.
+    pub async fn follow(&self, ensemble: &Ensemble, stop: &CancellationToken) {
+        self.follow_by(&|look| ensemble.read(look), stop).await;
+    }
+
+    /// Brings the table up with the tree now, if anything is dirty. Takes some milliseconds when thousands of
+    /// endpoints changed. [`Registry::follow`] does it by itself; a node that starts calls it once before it
+    /// accepts traffic.
+    pub fn catch_up(&self, ensemble: &Ensemble) {
+        self.catch_up_by(&|look| ensemble.read(look));
+    }
+
+    pub(super) async fn follow_by(&self, reader: &Reader<'_>, stop: &CancellationToken) {
+        loop {
+            tokio::select! {
+                () = self.wake.notified() => self.catch_up_by(reader),
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    pub(super) fn catch_up_by(&self, reader: &Reader<'_>) {
+        let mut memory = self.memory.lock();
+        let Some(mut dirty) = self.dirty.lock().take() else {
+            return;
+        };
+        if memory.is_full {
+            dirty.mark_all();
+        }
+        let file = Arc::clone(&self.file.lock());
+        // Assembling changes nothing that is shared, so nothing is half done if it panics; and a defect in it
+        // must not end the loop that the next change depends on.
+        let assembled = catch_unwind(AssertUnwindSafe(|| {
+            let reading = reader(&|tree| read(tree, dirty.scope()));
+            self.take_settings(&mut memory, &reading);
+            assemble(&Given {
+                file: &file,
+                settings: &memory.settings,
+                reading: &reading,
+                previous: &self.table.load(),
+                departed: &memory.departed,
+                metrics: &self.metrics,
+                now_ms: now_ms(),
+            })
+        }));
+        match assembled {
+            Ok(assembled) => self.put_into_use(assembled, &mut memory, dirty.since()),
+            Err(_) => {
+                self.metrics.coordination.table_failures.inc();
+                error!("a routing table could not be assembled; the one before stays in use");
+                self.dirty.lock().merge(dirty);
+            }
+        }
+    }
+
+    fn put_into_use(&self, new: Assembled, memory: &mut Memory, since: Option<Instant>) {
+        let Assembled {
+            table,
+            effects,
+            changes,
+            omitted,
+        } = new;
+        let zxid = Zxid(table.version);
+        effects.before_swap();
+        self.table.store(Arc::new(table));
+        effects.after_swap(&mut memory.departed, &self.metrics);
+
+        let metrics = &self.metrics.coordination;
+        metrics.table_swaps.inc();
+        metrics.table_zxid.set(zxid.to_wire());
+        metrics.table_swap_timestamp.set(unix_seconds());
+        if let Some(since) = since {
+            let seconds = since.elapsed().as_secs_f64();
+            metrics.commit_to_swap.observe(seconds);
+        }
+        for change in &changes {
+            change.log(zxid);
+        }
+        if omitted > 0 && !memory.is_full {
+            warn!(
+                omitted,
+                %zxid,
+                "the routing table is full; services are left out"
+            );
+        }
+        memory.is_full = omitted > 0;
+    }
+
+    /// Takes the settings of the services that were read, as far as they are valid.
+    fn take_settings(&self, memory: &mut Memory, reading: &Reading) {
+        let mut changed = false;
+        if reading.is_whole {
+            let known = |service: &_| reading.services.contains_key(service);
+            memory.settings.retain(known);
+        }
+        for (service, registered) in &reading.services {
+            let path = || layout::settings_path(service);
+            match memory
+                .settings
+                .update(service, registered.settings.as_ref())
+            {
+                Verdict::Unchanged => continue,
+                Verdict::Taken => {
+                    self.metrics.coordination.settings_reloads.inc();
+                    info!(path = path(), zxid = %Zxid(reading.zxid), "settings taken");
+                }
+                Verdict::Refused => self.metrics.coordination.settings_refused.inc(),
+            }
+            changed = true;
+        }
+        if changed || reading.is_whole {
+            self.show_refused(memory, Zxid(reading.zxid));
+        }
+    }
+
+    fn show_refused(&self, memory: &Memory, zxid: Zxid) {
+        let refused: Vec<RefusedSettings> = memory.settings.refused().cloned().collect();
+        let mut shown = self.refused.lock();
+        for new in refused.iter().filter(|new| !shown.contains(new)) {
+            warn!(
+                path = new.path,
+                reason = new.reason,
+                %zxid,
+                "settings refused; those before stay in force"
+            );
+        }
+        if *shown != refused {
+            let ok = refused.is_empty();
+            self.metrics.coordination.settings_ok.set(ok.into());
+        }
+        *shown = refused;
+    }
+}
+
+impl Follower for Registry {
+    fn applied(&self, _tree: &Tree, _zxid: Zxid, events: &[Event]) {
+        let mut touched = events.iter().filter_map(service_of).peekable();
+        // Most transactions (sessions, somebody else's locks) concern no service and take no lock here.
+        if touched.peek().is_none() {
+            return;
+        }
+        let mut dirty = self.dirty.lock();
+        let mut wake = false;
+        for service in touched {
+            wake |= dirty.mark(service);
+        }
+        drop(dirty);
+        if wake {
+            self.wake.notify_one();
+        }
+    }
+
+    fn replaced(&self, _tree: &Tree) {
+        self.dirty.lock().mark_all_committed();
+        self.wake.notify_one();
+    }
+}
+
+/// The name of the service that an event concerns.
+fn service_of(event: &Event) -> Option<&str> {
+    match event {
+        Event::Created(path)
+        | Event::Deleted(path)
+        | Event::DataChanged(path)
+        | Event::ChildrenChanged(path) => layout::touched(path),
+        Event::SessionAttached { .. } | Event::SessionClosed(_) => None,
+    }
+}

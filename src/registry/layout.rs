@@ -1,0 +1,82 @@
+//! Where things are in the tree.
+//!
+//! ```text
+//! /services/<service>/<instance>          a registration, usually ephemeral
+//! /zoogate/config/services/<service>      settings of a service, TOML with the keys of `[service.<service>]`
+//! ```
+//! `/services` is the default of Spring Cloud Zookeeper and of Dubbo 3, so their applications are found without a
+//! setting. Our own part is below `/zoogate`, because `/config` belongs to Spring Cloud Config.
+
+use crate::config::ServiceName;
+
+/// The parent of all services.
+pub const SERVICES: &str = "/services";
+
+/// The parent of all settings of services.
+pub const SETTINGS: &str = "/zoogate/config/services";
+
+/// The znode whose children are the registrations of a service.
+pub fn service_path(service: &ServiceName) -> String {
+    format!("{SERVICES}/{service}")
+}
+
+/// The znode of one registration.
+pub fn instance_path(service: &ServiceName, instance: &str) -> String {
+    format!("{SERVICES}/{service}/{instance}")
+}
+
+/// The znode that holds the settings of a service.
+pub fn settings_path(service: &ServiceName) -> String {
+    format!("{SETTINGS}/{service}")
+}
+
+/// The name of the service that a change of the znode at `path` concerns, if it concerns one.
+pub fn touched(path: &str) -> Option<&str> {
+    if let Some(below) = below(path, SERVICES) {
+        return match below.split_once('/') {
+            None => Some(below),
+            Some((service, instance)) => (!instance.contains('/')).then_some(service),
+        };
+    }
+    below(path, SETTINGS).filter(|service| !service.contains('/'))
+}
+
+/// What follows `parent` and a slash in `path`.
+fn below<'a>(path: &'a str, parent: &str) -> Option<&'a str> {
+    path.strip_prefix(parent)?.strip_prefix('/')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_tell_which_service_they_concern() {
+        for (path, expected) in [
+            ("/services/web", Some("web")),
+            ("/services/web/i1", Some("web")),
+            ("/services/web/i1/below", None),
+            ("/services", None),
+            ("/servicesx/web", None),
+            ("/zoogate/config/services/web", Some("web")),
+            ("/zoogate/config/services/web/below", None),
+            ("/zoogate/config/services", None),
+            ("/zoogate/config/other/web", None),
+            ("/", None),
+        ] {
+            assert_eq!(touched(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn every_path_concerns_the_service_it_was_made_for() {
+        let web = ServiceName::new("web").unwrap();
+        for path in [
+            service_path(&web),
+            instance_path(&web, "i1"),
+            settings_path(&web),
+        ] {
+            assert_eq!(touched(&path), Some("web"), "{path}");
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! The registry: the only bridge from the tree to the data plane.
+//!
+//! ```text
+//! tree --(applied: which services changed)--> follow
+//!   follow: reading <--(what they are now)--- tree
+//!   reading --payload, settings--> assemble(file, previous table) --> RoutingTable --> one atomic store
+//! ```
+//! | file | owns |
+//! |---|---|
+//! | `layout` | where things are in the tree |
+//! | `reading` | what is copied out of the tree |
+//! | `payload/` | registrations, one file per form |
+//! | `settings` | the tree's layer of settings |
+//! | `assemble`, `service` | from all that to a table; pure |
+//! | `departed` | endpoints that may come back |
+//! | `dirty`, `follow` | the loop |
+//!
+//! Absent on purpose: this room writes nothing into the tree, and nothing here waits for the ensemble or is waited
+//! for by traffic. Without a leader the tree stands still, and so does the table.
+pub mod assemble;
+mod change;
+mod departed;
+mod dirty;
+mod follow;
+pub mod layout;
+pub mod payload;
+pub mod reading;
+mod service;
+mod settings;
+
+pub use assemble::{Assembled, Effects, FileLayer, Given, assemble};
+pub use change::{Change, What};
+pub use departed::Departed;
+pub use follow::Registry;
+pub use settings::{RefusedSettings, TreeSettings, Verdict};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,158 @@
+//! A tree whose changes a registry follows.
+
+use crate::balance::Endpoint;
+use crate::config::{ListenerConfig, Protocol, RuleConfig, ServiceName, ServiceSettings};
+use crate::ensemble::Follower;
+use crate::registry::{FileLayer, Registry};
+use crate::routing::{RoutingTable, Service};
+use crate::telemetry::Metrics;
+use crate::tree::{Acl, Actor, Command, CreateMode, Op, Transaction, Tree, Zxid};
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use std::sync::Arc;
+
+pub(super) struct World {
+    pub(super) tree: Mutex<Tree>,
+    pub(super) registry: Registry,
+    pub(super) metrics: Arc<Metrics>,
+    table: Arc<ArcSwap<RoutingTable>>,
+}
+
+impl World {
+    /// A tree without services, already caught up with.
+    pub(super) fn new(file: FileLayer) -> World {
+        let (table, metrics) = (Arc::default(), Metrics::new("n1"));
+        let world = World {
+            tree: Mutex::new(Tree::new()),
+            registry: Registry::new(file, Arc::clone(&table), Arc::clone(&metrics)),
+            metrics,
+            table,
+        };
+        world.catch_up();
+        world
+    }
+
+    /// Writes a znode and what is missing above it, without letting the registry catch up.
+    pub(super) fn put(&self, path: &str, data: &str) {
+        let above = path.match_indices('/').skip(1).map(|(at, _)| &path[..at]);
+        for parent in above {
+            if self.tree.lock().get(parent).is_none() {
+                self.apply(create(parent, ""));
+            }
+        }
+        let exists = self.tree.lock().get(path).is_some();
+        self.apply(if exists {
+            Op::SetData {
+                path: path.into(),
+                data: bytes(data),
+                version: -1,
+            }
+        } else {
+            create(path, data)
+        });
+    }
+
+    /// Deletes a znode, without letting the registry catch up.
+    pub(super) fn delete(&self, path: &str) {
+        self.apply(Op::Delete {
+            path: path.into(),
+            version: -1,
+        });
+    }
+
+    fn apply(&self, op: Op) {
+        let mut tree = self.tree.lock();
+        let zxid = Zxid(tree.last_zxid().0 + 1);
+        let transaction = Transaction {
+            time_ms: 0,
+            actor: Actor::Ensemble,
+            command: Command::One(op),
+        };
+        let outcome = tree.apply(zxid, &transaction);
+        assert!(outcome.result.is_ok(), "{transaction:?}: {outcome:?}");
+        self.registry.applied(&tree, zxid, &outcome.events);
+    }
+
+    pub(super) fn catch_up(&self) -> Arc<RoutingTable> {
+        self.registry.catch_up_by(&|look| look(&self.tree.lock()));
+        self.table()
+    }
+
+    pub(super) fn table(&self) -> Arc<RoutingTable> {
+        self.table.load_full()
+    }
+
+    /// Writes a registration of `web` and catches up.
+    pub(super) fn register(&self, instance: &str, data: &str) -> Arc<Service> {
+        self.put(&format!("/services/web/{instance}"), data);
+        self.web()
+    }
+
+    /// Deletes a registration of `web` and catches up.
+    pub(super) fn unregister(&self, instance: &str) -> Arc<Service> {
+        self.delete(&format!("/services/web/{instance}"));
+        self.web()
+    }
+
+    /// Writes the settings of `web` in the tree and catches up.
+    pub(super) fn set(&self, settings: &str) -> Arc<Service> {
+        self.put("/zoogate/config/services/web", settings);
+        self.web()
+    }
+
+    /// The service `web`, caught up with.
+    pub(super) fn web(&self) -> Arc<Service> {
+        Arc::clone(self.catch_up().service("web").unwrap())
+    }
+}
+
+fn create(path: &str, data: &str) -> Op {
+    Op::Create {
+        path: path.into(),
+        data: bytes(data),
+        acl: Acl::open(),
+        mode: CreateMode {
+            ephemeral: false,
+            sequential: false,
+        },
+    }
+}
+
+fn bytes(data: &str) -> Bytes {
+    Bytes::copy_from_slice(data.as_bytes())
+}
+
+pub(super) fn name(service: &str) -> ServiceName {
+    ServiceName::new(service).unwrap()
+}
+
+/// A file that only has settings for `web`.
+pub(super) fn file(web: &str) -> FileLayer {
+    let settings = ServiceSettings::parse(web, "zoogate.toml").unwrap();
+    FileLayer {
+        services: [(name("web"), settings)].into(),
+        listeners: Vec::new(),
+    }
+}
+
+/// A listener `front` with one rule.
+pub(super) fn listener(host: Option<&str>, service: &str) -> ListenerConfig {
+    ListenerConfig {
+        name: "front".into(),
+        bind: "127.0.0.1:0".parse().unwrap(),
+        protocol: Protocol::Http,
+        rules: vec![RuleConfig {
+            host: host.map(String::from),
+            path: None,
+            service: name(service),
+        }],
+        max_connections: 1,
+    }
+}
+
+/// `instance address weight`, for each endpoint.
+pub(super) fn shown(endpoints: &[Arc<Endpoint>]) -> Vec<String> {
+    let show = |e: &Arc<Endpoint>| format!("{} {} {}", e.instance, e.address, e.weight);
+    endpoints.iter().map(show).collect()
+}
