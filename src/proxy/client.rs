@@ -1,0 +1,255 @@
+//! A client's HTTP connection: what it is waiting for, and how long it may.
+//!
+//! ```text
+//! Resting --first byte--> Head --whole head--> Busy --last byte of the response--> Resting
+//!  60 s                   10 s, drip or not     the exchange sets its own patience
+//! ```
+//! Bytes that arrive in `Head` do not extend it, so a client that sends a header line now and then is not
+//! served for ever (slowloris).
+
+use super::account::Exchange;
+use super::listener::Listener;
+use super::outcome::Outcome;
+use super::relay::Peer;
+use super::watch::{Patience, Watch};
+use super::worker::Worker;
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// Longest time for the head of a request, from its first byte or from the connection's start.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Longest time a client may stay connected between two requests. Longer saves clients a connection and costs
+/// about 10 KiB for each that waits.
+const REST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A client's HTTP connection.
+pub struct Client {
+    /// The worker that serves it.
+    pub worker: Rc<Worker>,
+    /// The listener it came to.
+    pub listener: Arc<Listener>,
+    /// Where it comes from.
+    pub addr: SocketAddr,
+    /// The eye on it.
+    pub watch: Rc<Watch>,
+    phase: Cell<Phase>,
+    /// Closing now must not look like the end of a response: by RST.
+    pub cut: Cell<bool>,
+    /// The upstream side of a connection that switches protocols.
+    pub upgraded: RefCell<Option<(Peer, Turn)>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Resting,
+    Head,
+    Busy,
+}
+
+impl Client {
+    /// A connection from `addr`, about to send its first request.
+    pub fn new(worker: Rc<Worker>, listener: Arc<Listener>, addr: SocketAddr) -> Client {
+        let client = Client {
+            watch: worker.watches.add(),
+            worker,
+            listener,
+            addr,
+            phase: Cell::new(Phase::Resting),
+            cut: Cell::new(false),
+            upgraded: RefCell::new(None),
+        };
+        client.head_begins();
+        client
+    }
+
+    fn head_begins(&self) {
+        self.phase.set(Phase::Head);
+        self.watch
+            .expect(Patience::of(HEAD_TIMEOUT, Outcome::HeadTimeout));
+    }
+
+    fn rests(&self) {
+        self.phase.set(Phase::Resting);
+        self.watch
+            .expect(Patience::of(REST_TIMEOUT, Outcome::IdleTimeout));
+    }
+
+    fn has_read(&self) {
+        match self.phase.get() {
+            Phase::Resting => self.head_begins(),
+            Phase::Head => {}
+            Phase::Busy => self.watch.touch(),
+        }
+    }
+}
+
+/// One exchange on a client's connection; when it is dropped the connection rests.
+pub struct Turn {
+    /// The connection.
+    pub client: Rc<Client>,
+    /// The record.
+    pub exchange: Exchange,
+}
+
+impl Turn {
+    /// A request's head has arrived.
+    pub fn begin(client: &Rc<Client>) -> Turn {
+        client.phase.set(Phase::Busy);
+        client.cut.set(false);
+        client.watch.expect(Patience::Endless);
+        Turn {
+            client: client.clone(),
+            exchange: Exchange::begin(&client.watch, &client.listener, client.addr),
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.client.rests();
+    }
+}
+
+/// A client's socket, which tells its [`Client`] when bytes move.
+pub struct ClientStream {
+    stream: TcpStream,
+    client: Rc<Client>,
+}
+
+impl ClientStream {
+    /// Watches over `stream`.
+    pub fn new(stream: TcpStream, client: Rc<Client>) -> ClientStream {
+        ClientStream { stream, client }
+    }
+
+    /// The bare socket.
+    pub fn into_inner(self) -> TcpStream {
+        self.stream
+    }
+}
+
+impl AsyncRead for ClientStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.client.has_read();
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for ClientStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
+        if polled.is_ready() {
+            self.client.watch.touch();
+        }
+        polled
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        if polled.is_ready() {
+            self.client.watch.touch();
+        }
+        polled
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{ListenerConfig, Protocol};
+    use crate::routing::RoutingTable;
+    use crate::telemetry::Metrics;
+    use arc_swap::ArcSwap;
+
+    fn client() -> Rc<Client> {
+        let config = ListenerConfig {
+            name: "web".into(),
+            bind: "127.0.0.1:0".parse().unwrap(),
+            protocol: Protocol::Http,
+            rules: Vec::new(),
+            max_connections: 1,
+        };
+        let listener = Arc::new(Listener::new(&config, &Metrics::new("n1")));
+        let table = Arc::new(ArcSwap::from_pointee(RoutingTable::default()));
+        let worker = Rc::new(Worker::new(table));
+        Rc::new(Client::new(
+            worker,
+            listener,
+            "192.0.2.1:1".parse().unwrap(),
+        ))
+    }
+
+    /// Sweeps every quarter of a second for `seconds`, with a byte arriving before each.
+    fn drip(client: &Client, from_ms: u64, seconds: u64) -> Option<Outcome> {
+        for tick in 0..=seconds * 4 {
+            client.has_read();
+            client.worker.watches.sweep(from_ms + tick * 250);
+        }
+        client.watch.decided()
+    }
+
+    #[test]
+    fn a_head_that_drips_is_not_waited_for() {
+        let client = client();
+        assert_eq!(drip(&client, 0, 9), None);
+        assert_eq!(drip(&client, 9_250, 2), Some(Outcome::HeadTimeout));
+    }
+
+    #[test]
+    fn a_body_that_drips_is() {
+        let client = client();
+        let turn = Turn::begin(&client);
+        client
+            .watch
+            .expect(Patience::of(HEAD_TIMEOUT, Outcome::IdleTimeout));
+        assert_eq!(drip(&client, 0, 60), None);
+        drop(turn);
+    }
+
+    #[test]
+    fn between_requests_patience_is_longer_until_the_first_byte() {
+        let client = client();
+        drop(Turn::begin(&client));
+        client.worker.watches.sweep(0);
+        client.worker.watches.sweep(59_000);
+        assert_eq!(client.watch.decided(), None);
+        assert_eq!(drip(&client, 59_250, 11), Some(Outcome::HeadTimeout));
+    }
+}

@@ -1,0 +1,115 @@
+//! From a service to an endpoint: pick one, and one other when it cannot be connected.
+//!
+//! A retry is safe for any protocol and method here, because nothing was sent yet.
+
+use super::account::Exchange;
+use super::outcome::Outcome;
+use super::worker::Worker;
+use crate::balance::{Endpoint, EndpointState, PickInput};
+use crate::routing::Service;
+use crate::upstream::dial;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Endpoints that may fail to connect before an exchange fails: the first and one other. More would multiply the
+/// load on a service whose endpoints fail one after another, and the time a client waits for bad news.
+const ATTEMPTS: usize = 2;
+
+/// The hash of a client, for consistent hashing: its address without the port, so that all its connections agree.
+pub fn client_key(client: IpAddr) -> u64 {
+    match client {
+        IpAddr::V4(v4) => xxh3_64(&v4.octets()),
+        IpAddr::V6(v6) => xxh3_64(&v6.octets()),
+    }
+}
+
+/// The endpoints tried for one exchange.
+pub struct Attempts<'a> {
+    worker: &'a Worker,
+    service: &'a Service,
+    key: u64,
+    /// Those that could not be connected.
+    failed: Vec<Arc<EndpointState>>,
+    failure: Option<Outcome>,
+}
+
+impl<'a> Attempts<'a> {
+    /// None so far. `key` is the hash for consistent hashing.
+    pub fn new(worker: &'a Worker, service: &'a Service, key: u64) -> Attempts<'a> {
+        Attempts {
+            worker,
+            service,
+            key,
+            failed: Vec::new(),
+            failure: None,
+        }
+    }
+
+    /// An endpoint that has not failed yet; `exchange` then holds the lease on it.
+    ///
+    /// # Errors
+    /// The outcome of the first endpoint that failed, since a second failure only repeats the news;
+    /// [`Outcome::NoEndpoints`] if there was none to begin with.
+    pub fn next(&mut self, exchange: &Exchange) -> Result<Arc<Endpoint>, Outcome> {
+        if let Some(failure) = self.failure
+            && self.failed.len() >= ATTEMPTS
+        {
+            return Err(failure);
+        }
+        let picked = self.service.balancer.pick(&PickInput {
+            key: self.key,
+            random: self.worker.random(),
+            tried: &self.failed,
+        });
+        let lease = picked.map_err(|none| self.failure.unwrap_or(none.into()))?;
+        if self.failure.is_some() {
+            self.service.metrics.retries.inc();
+        }
+        let endpoint = lease.endpoint().clone();
+        exchange.watch.leased(lease);
+        Ok(endpoint)
+    }
+
+    /// A new connection to `endpoint`, or `None`, which is noted.
+    pub async fn dial(
+        &mut self,
+        endpoint: &Endpoint,
+        exchange: &mut Exchange,
+    ) -> Option<TcpStream> {
+        let started = Instant::now();
+        match dial(&endpoint.address, self.service.policy.connect_timeout).await {
+            Ok(stream) => {
+                exchange.connected(started.elapsed());
+                Some(stream)
+            }
+            Err(error) => {
+                // The totals are in the metrics; each single failure is for whoever looks closer.
+                tracing::debug!(service = %self.service.name, %error, "cannot connect");
+                endpoint
+                    .state
+                    .connect_failures
+                    .fetch_add(1, Ordering::Relaxed);
+                self.failure.get_or_insert(Outcome::from(&error));
+                self.failed.push(endpoint.state.clone());
+                None
+            }
+        }
+    }
+
+    /// A new connection to an endpoint of the service.
+    ///
+    /// # Errors
+    /// Those of [`Attempts::next`].
+    pub async fn connect(&mut self, exchange: &mut Exchange) -> Result<TcpStream, Outcome> {
+        loop {
+            let endpoint = self.next(exchange)?;
+            if let Some(stream) = self.dial(&endpoint, exchange).await {
+                return Ok(stream);
+            }
+        }
+    }
+}

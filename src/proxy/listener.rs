@@ -1,0 +1,158 @@
+//! A listener's accept loop: how connections are let in, and how many.
+//!
+//! A worker takes a connection from the kernel only when it can serve it: at the limit it stops accepting, so the
+//! rest waits in the backlog and clients see latency instead of errors. (The one connection that showed a worker
+//! that the limit is reached waits inside the process.) When descriptors run out the loop pauses and tries
+//! again, ever more slowly, instead of spinning on an accept that cannot succeed.
+
+use super::outcome::Outcome;
+use super::worker::Worker;
+use super::{http, tcp};
+use crate::config::{ListenerConfig, Protocol};
+use crate::net::is_out_of_descriptors;
+use crate::telemetry::{ListenerMetrics, Metrics};
+use futures_util::FutureExt;
+use std::cell::Cell;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::sleep;
+
+/// First and longest pause after an accept that failed for want of resources: short enough to recover at once
+/// when a connection ends, long enough not to burn a core while none does.
+const PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// A listener, shared by all workers.
+pub struct Listener {
+    /// Its name, by which the routing table knows its rules.
+    pub name: Arc<str>,
+    protocol: Protocol,
+    metrics: ListenerMetrics,
+    seats: Arc<Semaphore>,
+}
+
+impl Listener {
+    /// The listener that `config` describes, with every seat free.
+    pub fn new(config: &ListenerConfig, metrics: &Metrics) -> Listener {
+        Listener {
+            name: config.name.as_str().into(),
+            protocol: config.protocol,
+            metrics: metrics.listener(&config.name),
+            seats: Arc::new(Semaphore::new(
+                config.max_connections.min(Semaphore::MAX_PERMITS),
+            )),
+        }
+    }
+}
+
+/// A client connection that was let in.
+pub struct Accepted {
+    /// The connection; small writes leave at once.
+    pub stream: TcpStream,
+    /// Where it comes from.
+    pub client: SocketAddr,
+    /// Its place among the listener's connections.
+    pub seat: Seat,
+}
+
+/// A place among a listener's connections; dropping it lets the next one in and counts why this one ended.
+pub struct Seat {
+    /// The listener.
+    pub listener: Arc<Listener>,
+    outcome: Cell<Outcome>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Seat {
+    fn take(listener: &Arc<Listener>, permit: OwnedSemaphorePermit) -> Seat {
+        listener.metrics.connections.inc();
+        listener.metrics.connections_active.inc();
+        Seat {
+            listener: listener.clone(),
+            outcome: Cell::new(Outcome::ClientClosed),
+            _permit: permit,
+        }
+    }
+
+    /// Why the connection ends.
+    pub fn end(&self, outcome: Outcome) {
+        self.outcome.set(outcome);
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.listener.metrics.connections_active.dec();
+        self.listener.metrics.closed(self.outcome.get().reason());
+    }
+}
+
+/// Accepts connections on one worker's socket and starts a flow for each, until the worker drains.
+///
+/// What the kernel has completed by then is still served: closing the socket would reset it.
+pub async fn accept(worker: Rc<Worker>, listener: Arc<Listener>, socket: TcpListener) {
+    let draining = worker.draining.clone();
+    while let Some(accepted) = draining.run_until_cancelled(next(&listener, &socket)).await {
+        start(&worker, accepted);
+    }
+    while let Some(accepted) = next(&listener, &socket).now_or_never() {
+        start(&worker, accepted);
+    }
+}
+
+fn start(worker: &Rc<Worker>, accepted: Accepted) {
+    let worker = worker.clone();
+    let tasks = worker.tasks.clone();
+    match accepted.seat.listener.protocol {
+        Protocol::Tcp => tasks.spawn_local(tcp::serve(worker, accepted)),
+        Protocol::Http => tasks.spawn_local(http::serve(worker, accepted)),
+    };
+}
+
+/// The next connection, once there is a seat for it.
+async fn next(listener: &Arc<Listener>, socket: &TcpListener) -> Accepted {
+    let mut pause = PAUSE;
+    loop {
+        match socket.accept().await {
+            Ok((stream, client)) => {
+                let seats = listener.seats.clone();
+                let permit = seats.acquire_owned().await;
+                let permit = permit.expect("the seats of a listener are never closed");
+                // Fails only on a connection that is gone already, which the flow will notice.
+                let _ = stream.set_nodelay(true);
+                return Accepted {
+                    stream,
+                    client: SocketAddr::new(client.ip().to_canonical(), client.port()),
+                    seat: Seat::take(listener, permit),
+                };
+            }
+            Err(error) if concerns_one_connection(&error) => {}
+            Err(error) => {
+                if pause == PAUSE {
+                    tracing::warn!(
+                        listener = %listener.name, %error,
+                        descriptors_used_up = is_out_of_descriptors(&error),
+                        "accepting is paused"
+                    );
+                }
+                sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+}
+
+/// The connection failed between its handshake and its accept; the next may be fine.
+fn concerns_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+    )
+}

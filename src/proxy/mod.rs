@@ -1,0 +1,52 @@
+//! The traffic door: from a client's connection to an endpoint's, and the record of what happened.
+//!
+//! ```text
+//!            listener          http / tcp          connect             relay / body          account
+//! client --> accept ---------> route ------------> balance ----------> relay --------------> record
+//!            seat, client      table.load() once   lease, dial, retry  bytes both ways       on drop
+//!              |                 |                   |                   |
+//!   every exit:| no seat: wait   | no-route          | no-endpoints      | done
+//!              | no descriptors: | bad-request       | connect-refused   | client-reset, client-closed
+//!              |   pause         | method-refused    | connect-failed    | upstream-reset, upstream-truncated
+//!              |                 | head-timeout      | connect-timeout   | upstream-closed, upstream-protocol
+//!              |                 |                   | unresolved        | response-timeout, idle-timeout
+//!              |                 |                   | exhausted         | drained, stopped
+//! ```
+//! [`Outcome`] is that list; what each means for the client, the log and the metrics is one `match` each.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `serve` | binding every listener, starting and stopping the workers |
+//! | `worker` | what the flows of one thread share; the phases of stopping |
+//! | `listener` | the accept loop and its limit |
+//! | `tcp` | the flow of a TCP connection, and `relay` its bytes, with `buffers` |
+//! | `http` | the flow of an HTTP connection: `client` its phases, `headers` what is changed, `forward` one request, `body` what follows the head |
+//! | `connect` | picking and dialling, with one retry; `hash_key` what a pick hashes |
+//! | `watch` | idle timeouts, deadlines and live byte counts, by one sweep per worker |
+//! | `account`, `outcome` | the record, and how exchanges end |
+//!
+//! Invariants:
+//! - An exchange loads the routing table once, and holds no part of it but its service and its lease.
+//! - A worker shares nothing with another but the table and counters; no lock is taken on the path of a byte.
+//! - Whatever ends an exchange, a cancelled future included, writes its record and gives its lease back.
+//! - A response that is not complete never looks complete.
+mod account;
+mod body;
+mod buffers;
+mod client;
+mod connect;
+mod forward;
+mod hash_key;
+mod headers;
+mod http;
+mod listener;
+mod outcome;
+mod relay;
+mod serve;
+mod tcp;
+mod watch;
+mod worker;
+
+pub use account::ACCESS;
+pub use outcome::{Outcome, Side};
+pub use serve::{BindError, Proxy, Serving};

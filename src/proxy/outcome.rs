@@ -1,0 +1,187 @@
+//! How an exchange can end: a closed list, and what each end means to the client, to a log and to a metric.
+
+use crate::balance::PickError;
+use crate::upstream::DialError;
+
+/// How an exchange ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// Both sides said all they had to say.
+    Done,
+    /// The request cannot be forwarded without guessing what it means.
+    BadRequest,
+    /// The request's method needs a forward proxy.
+    MethodRefused,
+    /// No rule of the listener matches.
+    NoRoute,
+    /// The service has no endpoint that gets traffic.
+    NoEndpoints,
+    /// The endpoint's host name does not resolve.
+    Unresolved,
+    /// The endpoint refuses connections.
+    ConnectRefused,
+    /// The endpoint cannot be reached.
+    ConnectFailed,
+    /// The endpoint does not answer in time.
+    ConnectTimeout,
+    /// This node has no descriptor or port left.
+    Exhausted,
+    /// The head of the response did not come in time.
+    ResponseTimeout,
+    /// What the endpoint answered is not HTTP.
+    UpstreamProtocol,
+    /// The endpoint closed the connection before the head of its response.
+    UpstreamClosed,
+    /// The endpoint broke off in the middle of its response.
+    UpstreamTruncated,
+    /// The endpoint reset the connection.
+    UpstreamReset,
+    /// The client reset the connection.
+    ClientReset,
+    /// The client went away, or stopped in the middle of its request.
+    ClientClosed,
+    /// The client took too long to send the head of a request.
+    HeadTimeout,
+    /// Nothing was said for too long.
+    IdleTimeout,
+    /// The endpoint was removed or drained, and the time to finish was up.
+    Drained,
+    /// This node is stopping, and the time to finish was up.
+    Stopped,
+}
+
+/// Who is to be asked about an [`Outcome`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Nobody: all went well.
+    Neither,
+    /// Who connects to us.
+    Client,
+    /// What is behind us.
+    Upstream,
+    /// This node or its settings.
+    Us,
+}
+
+impl Outcome {
+    /// The name in logs, in metric labels and in the `x-zoogate-reason` header. A published interface.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Outcome::Done => "done",
+            Outcome::BadRequest => "bad-request",
+            Outcome::MethodRefused => "method-refused",
+            Outcome::NoRoute => "no-route",
+            Outcome::NoEndpoints => "no-endpoints",
+            Outcome::Unresolved => "unresolved",
+            Outcome::ConnectRefused => "connect-refused",
+            Outcome::ConnectFailed => "connect-failed",
+            Outcome::ConnectTimeout => "connect-timeout",
+            Outcome::Exhausted => "exhausted",
+            Outcome::ResponseTimeout => "response-timeout",
+            Outcome::UpstreamProtocol => "upstream-protocol",
+            Outcome::UpstreamClosed => "upstream-closed",
+            Outcome::UpstreamTruncated => "upstream-truncated",
+            Outcome::UpstreamReset => "upstream-reset",
+            Outcome::ClientReset => "client-reset",
+            Outcome::ClientClosed => "client-closed",
+            Outcome::HeadTimeout => "head-timeout",
+            Outcome::IdleTimeout => "idle-timeout",
+            Outcome::Drained => "drained",
+            Outcome::Stopped => "stopped",
+        }
+    }
+
+    /// The status a client gets when the exchange ends so before the head of a response.
+    pub fn status(self) -> u16 {
+        match self {
+            Outcome::Done => 200,
+            Outcome::BadRequest | Outcome::ClientReset | Outcome::ClientClosed => 400,
+            Outcome::NoRoute => 404,
+            Outcome::MethodRefused => 405,
+            Outcome::HeadTimeout | Outcome::IdleTimeout => 408,
+            Outcome::Unresolved
+            | Outcome::ConnectRefused
+            | Outcome::ConnectFailed
+            | Outcome::UpstreamProtocol
+            | Outcome::UpstreamClosed
+            | Outcome::UpstreamTruncated
+            | Outcome::UpstreamReset => 502,
+            Outcome::NoEndpoints | Outcome::Exhausted | Outcome::Drained | Outcome::Stopped => 503,
+            Outcome::ConnectTimeout | Outcome::ResponseTimeout => 504,
+        }
+    }
+
+    /// One line for the person who reads the response.
+    pub fn explanation(self) -> &'static str {
+        match self {
+            Outcome::Done => "all went well",
+            Outcome::BadRequest => "the request is malformed or ambiguous",
+            Outcome::MethodRefused => "this is a reverse proxy; CONNECT is not served",
+            Outcome::NoRoute => "no rule matches this host and path",
+            Outcome::NoEndpoints => "the service has no endpoint that gets traffic",
+            Outcome::Unresolved => "the endpoint's name does not resolve",
+            Outcome::ConnectRefused => "the endpoint refuses connections",
+            Outcome::ConnectFailed => "the endpoint cannot be reached",
+            Outcome::ConnectTimeout => "the endpoint does not accept connections in time",
+            Outcome::Exhausted => "no resources left to reach an endpoint",
+            Outcome::ResponseTimeout => "the endpoint does not respond in time",
+            Outcome::UpstreamProtocol => "the endpoint's answer is not valid HTTP",
+            Outcome::UpstreamClosed => "the endpoint closed the connection without a response",
+            Outcome::UpstreamTruncated => "the endpoint broke off its response",
+            Outcome::UpstreamReset => "the endpoint reset the connection",
+            Outcome::ClientReset => "the client reset the connection",
+            Outcome::ClientClosed => "the client went away",
+            Outcome::HeadTimeout => "the request's head took too long",
+            Outcome::IdleTimeout => "nothing was said for too long",
+            Outcome::Drained => "the endpoint was removed",
+            Outcome::Stopped => "this node is stopping",
+        }
+    }
+
+    /// Who is to be asked about it.
+    pub fn side(self) -> Side {
+        match self {
+            Outcome::Done => Side::Neither,
+            Outcome::BadRequest
+            | Outcome::MethodRefused
+            | Outcome::ClientReset
+            | Outcome::ClientClosed
+            | Outcome::HeadTimeout
+            | Outcome::IdleTimeout => Side::Client,
+            Outcome::Unresolved
+            | Outcome::ConnectRefused
+            | Outcome::ConnectFailed
+            | Outcome::ConnectTimeout
+            | Outcome::ResponseTimeout
+            | Outcome::UpstreamProtocol
+            | Outcome::UpstreamClosed
+            | Outcome::UpstreamTruncated
+            | Outcome::UpstreamReset => Side::Upstream,
+            Outcome::NoRoute
+            | Outcome::NoEndpoints
+            | Outcome::Exhausted
+            | Outcome::Drained
+            | Outcome::Stopped => Side::Us,
+        }
+    }
+}
+
+impl From<&DialError> for Outcome {
+    fn from(error: &DialError) -> Outcome {
+        match error {
+            DialError::Unresolved { .. } => Outcome::Unresolved,
+            DialError::Refused { .. } => Outcome::ConnectRefused,
+            DialError::Unreachable { .. } => Outcome::ConnectFailed,
+            DialError::TimedOut { .. } => Outcome::ConnectTimeout,
+            DialError::Exhausted { .. } => Outcome::Exhausted,
+        }
+    }
+}
+
+impl From<PickError> for Outcome {
+    fn from(error: PickError) -> Outcome {
+        match error {
+            PickError::NoEndpoints | PickError::AllTried => Outcome::NoEndpoints,
+        }
+    }
+}
