@@ -9,3 +9,4 @@ pub mod routing;
 pub mod telemetry;
 pub mod tree;
 pub mod upstream;
+pub mod zk;

@@ -1,0 +1,128 @@
+//! The handshake: a session opened, or one taken over with its password.
+//!
+//! Both go through the log, so that every member agrees on who holds a session. A client is turned away
+//! without a word, so that it tries another member, when no leader is within reach or when it has seen
+//! transactions that this member does not have: it must never travel back in time.
+
+use super::end::End;
+use crate::ensemble::Ensemble;
+use crate::tree::{Actor, Command, Reply, SessionId, Zxid};
+use crate::zk::outbox::Outbox;
+use crate::zk::port::Port;
+use crate::zk::watches::Attached;
+use crate::zk::wire::{ConnectFields, ConnectRequest, ConnectResponse, ConnectedFields, Wire};
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// Longest wait for this member to catch up with what a client has seen elsewhere. A member in touch with
+/// its leader is milliseconds behind; one that is not had better let the client go.
+const CATCH_UP: Duration = Duration::from_secs(1);
+
+/// A session in this connection's hands.
+pub(super) struct Opened {
+    /// The session.
+    pub(super) id: SessionId,
+    /// The transaction that gave it to this connection.
+    pub(super) attachment: Zxid,
+    /// Its place among the watchers.
+    pub(super) attached: Attached,
+}
+
+/// Answers the first frame of a connection.
+///
+/// # Errors
+/// [`End`] when the connection gets no session.
+pub(super) async fn shake(
+    mut frame: Bytes,
+    port: &Port,
+    outbox: &Arc<Outbox>,
+) -> Result<Opened, End> {
+    let request = ConnectRequest::decode(&mut frame).map_err(|_| End::Malformed)?;
+    if !port.is_serving() {
+        return Err(End::NotServing);
+    }
+    catch_up(&port.ensemble, request.fields.last_zxid_seen).await?;
+    // A read-only server would say so; this one never is. Old clients have no place for it.
+    let read_only = request.read_only.map(|_| false);
+    let command = command(request.fields, port);
+    let pending = port.ensemble.propose(Actor::Ensemble, command).await?;
+    let applied = pending.await?;
+    let Ok(Reply::Session {
+        id,
+        password,
+        timeout_ms,
+    }) = applied.result
+    else {
+        outbox.greet(&refusal(read_only));
+        return Err(End::SessionGone);
+    };
+    let attachment = applied.zxid;
+    let fields = ConnectedFields {
+        protocol_version: 0,
+        timeout_ms: i32::try_from(timeout_ms).unwrap_or(i32::MAX),
+        session: id,
+        password: Some(Bytes::copy_from_slice(&password)),
+    };
+    let attached = port.ensemble.read(|tree| {
+        // Since the transaction was applied, another one may have taken the session away again.
+        let session = tree.session(id)?;
+        if session.attachment != attachment {
+            return None;
+        }
+        let attached = port.watches.attach(id, attachment, outbox.clone());
+        outbox.greet(&ConnectResponse { fields, read_only });
+        Some(attached)
+    });
+    let attached = attached.ok_or(End::HungUp)?;
+    port.ensemble.touch(id);
+    Ok(Opened {
+        id,
+        attachment,
+        attached,
+    })
+}
+
+/// Waits, but not for long, until this member has applied what the client has seen.
+async fn catch_up(ensemble: &Ensemble, seen: i64) -> Result<(), End> {
+    let is_ahead = || ensemble.read(|tree| seen > tree.last_zxid().to_wire());
+    if !is_ahead() {
+        return Ok(());
+    }
+    // What the client saw was committed, so a barrier covers it, if it is of this ensemble at all.
+    let _ = timeout(CATCH_UP, ensemble.barrier()).await;
+    match is_ahead() {
+        true => Err(End::FromTheFuture),
+        false => Ok(()),
+    }
+}
+
+fn command(fields: ConnectFields, port: &Port) -> Command {
+    let member = port.ensemble.member();
+    let timeout_ms = port.timeout_ms(fields.timeout_ms);
+    match fields.session {
+        SessionId::NONE => Command::OpenSession {
+            member,
+            password: rand::random(),
+            timeout_ms,
+        },
+        session => Command::AttachSession {
+            session,
+            password: fields.password.unwrap_or_default(),
+            member,
+            timeout_ms,
+        },
+    }
+}
+
+/// "Your session is gone": the client opens a new one.
+fn refusal(read_only: Option<bool>) -> ConnectResponse {
+    let fields = ConnectedFields {
+        protocol_version: 0,
+        timeout_ms: 0,
+        session: SessionId::NONE,
+        password: Some(Bytes::from_static(&[0; 16])),
+    };
+    ConnectResponse { fields, read_only }
+}
