@@ -1,5 +1,6 @@
 //! Zoogate.
 pub mod balance;
+pub mod client;
 pub mod config;
 pub mod ensemble;
 pub mod net;
