@@ -1,4 +1,5 @@
 //! Zoogate.
+pub mod admin;
 pub mod balance;
 pub mod client;
 pub mod config;

@@ -1,0 +1,47 @@
+//! The admin door: health, readiness, metrics and the list of services, over HTTP/1.1, read-only.
+//!
+//! | path | answers |
+//! |---|---|
+//! | `/` | what there is, as text |
+//! | `/healthz` | 200 `ok` while every critical task lives, else 503 and why: restart the node |
+//! | `/readyz` | 200 `ready` once it can serve, else 503 and the reasons, one per line: send traffic elsewhere |
+//! | `/metrics` | Prometheus' text format 0.0.4 |
+//! | `/v1/services` | JSON: services, their endpoints and registrations that cannot be read |
+//!
+//! Everything is answered to `GET` and `HEAD`; request bodies are ignored. The room looks at the routing
+//! table, the tree and the ensemble but changes nothing. It speaks without authentication, which is why the
+//! default address is on loopback.
+//!
+//! ```text
+//! server   sockets, limits, deadlines, shutdown     -> method, path
+//! routes   which page                               -> health | mirror + Metrics::scrape | services
+//! ```
+mod health;
+mod mirror;
+mod routes;
+mod server;
+mod services;
+#[cfg(test)]
+mod tests;
+
+pub use health::Health;
+pub use server::serve;
+
+use crate::ensemble::Ensemble;
+use crate::routing::RoutingTable;
+use crate::telemetry::Metrics;
+use arc_swap::ArcSwap;
+use std::sync::Arc;
+
+/// What the admin door shows. Cheap to clone.
+#[derive(Clone)]
+pub struct AdminState {
+    /// The node's metrics.
+    pub metrics: Arc<Metrics>,
+    /// The routing table in use.
+    pub table: Arc<ArcSwap<RoutingTable>>,
+    /// This member of the ensemble.
+    pub ensemble: Ensemble,
+    /// What the node knows about itself.
+    pub health: Arc<Health>,
+}

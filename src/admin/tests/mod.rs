@@ -1,0 +1,4 @@
+//! The pages by themselves, and the server against clients that behave badly.
+mod pages;
+mod routes;
+mod server;

@@ -1,0 +1,212 @@
+//! Every page of a node that is an ensemble of one, as a client gets it.
+
+use super::super::{AdminState, Health, serve};
+use crate::ensemble::{Ensemble, Running, Start};
+use crate::routing::RoutingTable;
+use crate::telemetry::Metrics;
+use arc_swap::ArcSwap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A node's coordination side and its admin door.
+struct Node {
+    address: SocketAddr,
+    state: AdminState,
+    member: Running,
+    stop: CancellationToken,
+    door: JoinHandle<()>,
+    _data: TempDir,
+}
+
+impl Node {
+    async fn start() -> Node {
+        let data = tempfile::tempdir().expect("a folder");
+        let metrics = Metrics::new("n1");
+        let start = Start {
+            snapshot_entries: crate::ensemble::SNAPSHOT_ENTRIES,
+            name: "n1".into(),
+            data_dir: data.path().into(),
+            config: None,
+            listener: None,
+            followers: Vec::new(),
+            metrics: Arc::clone(&metrics),
+        };
+        let (ensemble, member) = Ensemble::start(start).await.expect("starts");
+        let state = AdminState {
+            metrics,
+            table: Arc::new(ArcSwap::from_pointee(RoutingTable::default())),
+            ensemble,
+            health: Arc::new(Health::default()),
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+        let stop = CancellationToken::new();
+        Node {
+            address: listener.local_addr().expect("bound"),
+            door: tokio::spawn(serve(listener, state.clone(), stop.clone())),
+            state,
+            member,
+            stop,
+            _data: data,
+        }
+    }
+
+    /// Status line, headers in lower case, and body of the answer.
+    async fn ask(&self, method: &str, path: &str) -> Answer {
+        let request = format!("{method} {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+        let mut stream = TcpStream::connect(self.address).await.expect("connect");
+        stream.write_all(request.as_bytes()).await.expect("send");
+        let mut text = String::new();
+        let read = timeout(DEADLINE, stream.read_to_string(&mut text)).await;
+        read.expect("in time").expect("readable");
+        let (head, body) = text.split_once("\r\n\r\n").expect("a head");
+        Answer {
+            status: head
+                .split(' ')
+                .nth(1)
+                .expect("a status")
+                .parse()
+                .expect("a number"),
+            head: head.to_ascii_lowercase(),
+            body: body.into(),
+        }
+    }
+
+    async fn led(&self) {
+        let mut serving = self.state.ensemble.serving();
+        let led = timeout(DEADLINE, serving.wait_for(|serving| *serving)).await;
+        led.expect("led in time").expect("still running");
+    }
+
+    async fn stopped(self) {
+        self.stop.cancel();
+        self.door.await.expect("does not panic");
+        self.member.stop().await;
+    }
+}
+
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Answer {
+    #[track_caller]
+    fn is(&self, status: u16, body: &str) {
+        assert_eq!((self.status, self.body.as_str()), (status, body));
+    }
+}
+
+#[tokio::test]
+async fn readiness_follows_leader_table_and_shutdown() {
+    let node = Node::start().await;
+    node.led().await;
+    node.ask("GET", "/readyz")
+        .await
+        .is(503, "routing table not built\n");
+    node.state.metrics.coordination.table_swaps.inc();
+    node.ask("GET", "/readyz").await.is(200, "ready\n");
+    node.state.health.stop();
+    node.ask("GET", "/readyz").await.is(503, "stopping\n");
+    node.ask("GET", "/healthz").await.is(200, "ok\n");
+    node.stopped().await;
+}
+
+#[tokio::test]
+async fn failure_makes_the_node_unhealthy_and_unready() {
+    let node = Node::start().await;
+    node.led().await;
+    node.state.metrics.coordination.table_swaps.inc();
+    node.ask("GET", "/healthz").await.is(200, "ok\n");
+    node.state.health.fail("log: disk full");
+    node.ask("GET", "/healthz")
+        .await
+        .is(503, "failed: log: disk full\n");
+    node.ask("GET", "/readyz")
+        .await
+        .is(503, "failed: log: disk full\n");
+    node.stopped().await;
+}
+
+#[tokio::test]
+async fn metrics_are_current_and_in_the_exposition_format() {
+    let node = Node::start().await;
+    node.led().await;
+    let answer = node.ask("GET", "/metrics").await;
+    assert_eq!(answer.status, 200);
+    let kind = "content-type: text/plain; version=0.0.4; charset=utf-8";
+    assert!(
+        answer.head.lines().any(|line| line == kind),
+        "{}",
+        answer.head
+    );
+    let shown = |line: &str| answer.body.lines().any(|l| l == line);
+    for line in [
+        "zoogate_serving 1",
+        "zoogate_raft_role 3",
+        "zoogate_raft_voters 1",
+        "zoogate_znodes 5",
+    ] {
+        assert!(shown(line), "{line:?} not in:\n{}", answer.body);
+    }
+    assert!(!shown("zoogate_raft_term 0"), "{}", answer.body);
+    node.stopped().await;
+}
+
+#[tokio::test]
+async fn services_are_json() {
+    let node = Node::start().await;
+    let answer = node.ask("GET", "/v1/services?pretty").await;
+    answer.is(200, "{\"zxid\":0,\"services\":[]}\n");
+    assert!(
+        answer.head.contains("content-type: application/json"),
+        "{}",
+        answer.head
+    );
+    assert!(
+        answer.head.contains("cache-control: no-store"),
+        "{}",
+        answer.head
+    );
+    node.stopped().await;
+}
+
+#[tokio::test]
+async fn index_names_every_page() {
+    let node = Node::start().await;
+    let index = node.ask("GET", "/").await;
+    assert_eq!(index.status, 200);
+    let pages = index.body.lines().filter_map(|line| line.split(' ').next());
+    let pages: Vec<&str> = pages.filter(|word| word.starts_with('/')).collect();
+    assert_eq!(pages, ["/healthz", "/readyz", "/metrics", "/v1/services"]);
+    for page in pages {
+        assert_ne!(node.ask("GET", page).await.status, 404, "{page}");
+        let head = node.ask("HEAD", page).await;
+        assert_eq!(head.body, "", "{page}");
+    }
+    node.stopped().await;
+}
+
+#[tokio::test]
+async fn unknown_path_and_wrong_method_are_refused() {
+    let node = Node::start().await;
+    for path in ["/healthz/", "/metrics/x", "/v1", "/../etc/passwd", "/%2e"] {
+        assert_eq!(node.ask("GET", path).await.status, 404, "{path}");
+        assert_eq!(node.ask("POST", path).await.status, 404, "{path}");
+    }
+    for method in ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"] {
+        let answer = node.ask(method, "/healthz").await;
+        assert_eq!(answer.status, 405, "{method}");
+        assert!(answer.head.contains("allow: get, head"), "{}", answer.head);
+    }
+    node.stopped().await;
+}
