@@ -1,0 +1,55 @@
+//! Phase one: every socket of a node, bound before anything runs.
+
+use super::error::NodeError;
+use crate::config::Config;
+use crate::proxy::Proxy;
+use std::net::SocketAddr;
+use tokio::net::TcpListener;
+
+/// All sockets of a node. Connections already queue in the kernel; nobody serves them yet.
+pub struct Bound {
+    /// For other members; absent in an ensemble of one.
+    pub(super) peers: Option<TcpListener>,
+    /// For ZooKeeper clients.
+    pub(super) zookeeper: TcpListener,
+    /// For operators.
+    pub(super) admin: TcpListener,
+    /// For traffic.
+    pub(super) proxy: Proxy,
+}
+
+impl Bound {
+    /// Binds what `config` asks for, all or none.
+    ///
+    /// # Errors
+    /// [`NodeError::Bind`] or [`NodeError::Listener`] with the address.
+    pub async fn bind(config: &Config) -> Result<Bound, NodeError> {
+        let peers = match &config.ensemble {
+            Some(ensemble) => Some(listen("ensemble", ensemble.listen).await?),
+            None => None,
+        };
+        Ok(Bound {
+            peers,
+            zookeeper: listen("zookeeper", config.zookeeper.listen).await?,
+            admin: listen("admin", config.admin.listen).await?,
+            proxy: Proxy::bind(&config.listeners, config.node.workers)?,
+        })
+    }
+
+    /// Where other members connect, with the port the kernel chose if the configuration said 0.
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.peers
+            .as_ref()
+            .and_then(|listener| listener.local_addr().ok())
+    }
+}
+
+async fn listen(section: &'static str, addr: SocketAddr) -> Result<TcpListener, NodeError> {
+    TcpListener::bind(addr)
+        .await
+        .map_err(|source| NodeError::Bind {
+            section,
+            addr,
+            source,
+        })
+}

@@ -1,0 +1,22 @@
+//! A node: everything assembled, started, watched and stopped in order.
+//!
+//! ```text
+//!   bind     every socket, all or none            a port in use is found before anything has begun
+//!   start    ensemble -> registry -> proxy -> zk, admin
+//!   run      until a signal, or until a critical part dies
+//!   stop     not ready -> zk closes, clients go elsewhere -> traffic drains -> leadership handed over -> ensemble -> admin
+//! ```
+//! A critical part that dies ends the process with an error: a node that cannot log or apply must not look alive.
+
+mod bind;
+mod dev;
+mod error;
+mod running;
+mod sample;
+mod serve;
+
+pub use bind::Bound;
+pub use dev::{DevOptions, dev};
+pub use error::NodeError;
+pub use running::{Addrs, Node};
+pub use serve::serve;

@@ -1,0 +1,107 @@
+//! `zoogate serve`: one node from a file, driven by signals.
+//!
+//! | signal | does |
+//! |---|---|
+//! | TERM, INT | drain and stop; a second one stops at once |
+//! | HUP | read the file again |
+
+use super::bind::Bound;
+use super::error::NodeError;
+use super::running::Node;
+use crate::config::Config;
+use crate::telemetry::init_logs;
+use std::path::Path;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// How long exchanges under way may go on after TERM; as long as service managers wait by default, less a
+/// margin to stop the rest.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(30);
+
+/// Runs the node that the file at `path` describes until it is told to stop.
+///
+/// # Errors
+/// [`NodeError`] when it cannot start, or when a critical part dies.
+pub async fn serve(path: &Path) -> Result<(), NodeError> {
+    let config = Config::load(path)?;
+    init_logs(&config.node.name)?;
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
+    }
+    // Signals first: a TERM during start must not kill the process half-way through a write.
+    let mut signals = Signals::new()?;
+    let bound = Bound::bind(&config).await?;
+    let mut node = Node::start(config, bound).await?;
+    let addrs = node.addrs();
+    tracing::info!(zookeeper = %addrs.zookeeper, admin = %addrs.admin, listeners = ?addrs.listeners, "serving");
+    loop {
+        tokio::select! {
+            error = node.failed() => return Err(error),
+            asked = signals.next() => match asked {
+                Asked::Stop => break,
+                Asked::Reload => match Config::load(path) {
+                    Ok(config) => node.reload(config),
+                    Err(errors) => node.refuse_reload(&errors.to_string()),
+                },
+            },
+        }
+    }
+    tracing::info!(
+        "stopping: draining for up to {SHUTDOWN_GRACE:?}; a second signal stops at once"
+    );
+    tokio::select! {
+        () = node.stop(SHUTDOWN_GRACE) => tracing::info!("stopped"),
+        () = signals.stop() => tracing::warn!("stopped without draining"),
+    }
+    Ok(())
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    /// TERM or INT.
+    Stop,
+    /// HUP.
+    Reload,
+}
+
+/// The signals a node listens to.
+pub(super) struct Signals {
+    hup: Signal,
+    int: Signal,
+    term: Signal,
+}
+
+impl Signals {
+    /// Takes the signals over from their defaults.
+    ///
+    /// # Errors
+    /// [`NodeError::System`].
+    pub(super) fn new() -> Result<Signals, NodeError> {
+        let take = |kind| {
+            signal(kind).map_err(|source| NodeError::System {
+                action: "listen for signals",
+                source,
+            })
+        };
+        Ok(Signals {
+            hup: take(SignalKind::hangup())?,
+            int: take(SignalKind::interrupt())?,
+            term: take(SignalKind::terminate())?,
+        })
+    }
+
+    /// Resolves at the next signal.
+    async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.int.recv() => Asked::Stop,
+            _ = self.term.recv() => Asked::Stop,
+            _ = self.hup.recv() => Asked::Reload,
+        }
+    }
+
+    /// Resolves at TERM or INT.
+    pub(super) async fn stop(&mut self) {
+        while self.next().await != Asked::Stop {}
+    }
+}
