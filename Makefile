@@ -1,0 +1,52 @@
+# The gate of this repository. `make verify` only reads, `make fix` writes, `make test` is everything.
+.DELETE_ON_ERROR:
+.PHONY: help setup verify fix test release interop format clippy unit docs deny dashboards
+
+# Where cargo builds, and the binary that the interop tests run.
+target := $(or $(CARGO_TARGET_DIR),target)
+export ZOOGATE_BIN := $(abspath $(target))/release/zoogate
+phase := tests/phase
+
+help:
+	@echo 'make setup    install what the tests need beyond Rust'
+	@echo 'make verify   format, clippy, tests, docs, dependencies, dashboards; changes nothing'
+	@echo 'make fix      format, and apply what clippy can mend by itself'
+	@echo 'make interop  release build, then the tests against stock ZooKeeper clients and tools'
+	@echo 'make test     setup, verify and interop: tests/run, what CI runs'
+
+setup:
+	@$(phase) 'set-up' tests/setup
+
+verify: format clippy unit docs deny dashboards
+
+fix:
+	cargo fmt
+	cargo clippy --fix --allow-dirty --allow-staged --all-targets --locked
+
+test:
+	@tests/run
+
+format:
+	@$(phase) 'format' cargo fmt --check
+
+clippy:
+	@$(phase) 'clippy' cargo clippy --all-targets --locked -- -D warnings
+
+unit:
+	@$(phase) 'unit and integration tests' cargo test --locked
+
+docs:
+	@$(phase) 'documentation' env RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --locked
+
+deny:
+	@$(phase) 'dependencies' cargo deny --offline --locked check bans licenses sources
+
+dashboards:
+	@$(phase) 'alert rules' promtool check rules grafana/alerts.yml
+	@$(phase) 'alert rules, tested' promtool test rules grafana/alerts_test.yml
+
+release:
+	@$(phase) 'release build' cargo build --release --locked
+
+interop: release
+	@$(phase) 'interop tests' target/venv/bin/pytest -q tests/interop

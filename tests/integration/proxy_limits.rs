@@ -1,0 +1,120 @@
+//! What happens at a limit: further clients wait, and the wait costs nothing.
+#![allow(clippy::unwrap_used)] // a client or endpoint that cannot do its part has failed its test
+
+use crate::support::soon;
+use crate::support::traffic::Setup;
+use std::fs::{self, File};
+use std::io::{Read, Seek};
+use std::net::SocketAddr;
+use std::process::Command;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{sleep, timeout};
+use zoogate::config::Protocol;
+
+#[tokio::test]
+async fn the_limit_leaves_further_clients_waiting() {
+    let endpoint = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let traffic = Setup {
+        max_connections: 1,
+        ..Setup::new(Protocol::Tcp, &[endpoint.local_addr().unwrap()])
+    }
+    .start();
+    let first = TcpStream::connect(traffic.addr).await.unwrap();
+    soon(endpoint.accept()).await.unwrap();
+    let _second = TcpStream::connect(traffic.addr).await.unwrap();
+    let waiting = timeout(Duration::from_millis(200), endpoint.accept());
+    assert!(waiting.await.is_err());
+    drop(first);
+    soon(endpoint.accept()).await.unwrap();
+    let active = traffic.metric("zoogate_connections_active{listener=\"front\"}");
+    assert_eq!(active, 1.0);
+}
+
+/// Descriptors are counted per process, so the test needs one of its own.
+#[test]
+fn without_descriptors_accepting_pauses_and_recovers() {
+    let inner = "integration::proxy_limits::in_a_process_with_few_descriptors";
+    let output = Command::new("sh")
+        .args(["-c", "ulimit -n 80; exec \"$0\" --ignored --exact \"$1\""])
+        .arg(std::env::current_exe().unwrap())
+        .arg(inner)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("1 passed"), "{text}");
+}
+
+/// Answers each connection with what it says; outlives its own lack of descriptors.
+async fn stubborn_echo() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let Ok((mut stream, _)) = listener.accept().await else {
+                sleep(Duration::from_millis(10)).await;
+                continue;
+            };
+            tokio::spawn(async move {
+                let (mut reader, mut writer) = stream.split();
+                let _ = tokio::io::copy(&mut reader, &mut writer).await;
+            });
+        }
+    });
+    addr
+}
+
+/// The scheduler's account of the only worker, opened while there are descriptors.
+fn worker_account() -> File {
+    let mut tasks = fs::read_dir("/proc/self/task").unwrap();
+    let account = tasks.find_map(|task| {
+        let task = task.unwrap().path();
+        let name = fs::read_to_string(task.join("comm")).unwrap();
+        name.starts_with("proxy-")
+            .then(|| File::open(task.join("schedstat")).unwrap())
+    });
+    account.unwrap()
+}
+
+/// Time the worker has spent on a core.
+fn busy(mut account: &File) -> Duration {
+    let mut text = String::new();
+    account.rewind().unwrap();
+    account.read_to_string(&mut text).unwrap();
+    Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
+}
+
+#[tokio::test]
+#[ignore = "run by without_descriptors_accepting_pauses_and_recovers"]
+async fn in_a_process_with_few_descriptors() {
+    let traffic = Setup::new(Protocol::Tcp, &[stubborn_echo().await]).start();
+    let account = worker_account();
+    let mut clients = Vec::new();
+    while let Ok(client) = TcpStream::connect(traffic.addr).await {
+        clients.push(client);
+    }
+    let before = busy(&account);
+    sleep(Duration::from_secs(1)).await;
+    let spent = busy(&account) - before;
+    assert!(spent < Duration::from_millis(200), "spinning: {spent:?}");
+
+    // By RST: an orderly end would wait for the endpoint, which has no descriptor left to be reached with.
+    for client in clients {
+        client.set_zero_linger().unwrap();
+    }
+    soon(async {
+        while !echoes(traffic.addr).await {
+            sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+}
+
+async fn echoes(addr: SocketAddr) -> bool {
+    let Ok(mut client) = TcpStream::connect(addr).await else {
+        return false;
+    };
+    let mut byte = [0];
+    client.write_all(b"x").await.is_ok() && client.read_exact(&mut byte).await.is_ok()
+}

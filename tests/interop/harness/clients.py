@@ -1,0 +1,138 @@
+"""Real ZooKeeper clients: kazoo here and in processes of its own, and zkCli.sh."""
+
+import os
+import re
+import subprocess
+import sys
+from collections import defaultdict
+
+from kazoo.client import KazooClient
+
+from .endpoints import PROGRAMS
+
+ZKCLI = "/usr/share/zookeeper/bin/zkCli.sh"
+# A command line needs little memory and no optimising compiler: it starts in half the time.
+JVM = "-Xmx64m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+
+
+def kazoo(processes, hosts, timeout=10.0, **options):
+    """A started client, closed at the end of the test."""
+    client = KazooClient(hosts=hosts, timeout=timeout, **options)
+
+    def close():
+        client.stop()
+        client.close()
+
+    processes.on_close(close)
+    client.start(timeout=20)
+    return client
+
+
+def put(client, path, data):
+    """Writes a znode, whether it exists or not."""
+    if client.exists(path):
+        client.set(path, data.encode())
+    else:
+        client.create(path, data.encode(), makepath=True)
+
+
+def settings_path(service):
+    """Where a service's settings are in the tree."""
+    return f"/zoogate/config/services/{service}"
+
+
+class Registrant:
+    """A process whose kazoo session holds one endpoint."""
+
+    def __init__(self, processes, hosts, service, instance, data, timeout=4.0):
+        self.service = service
+        self.instance = instance
+        program = PROGRAMS / "registrant.py"
+        command = [sys.executable, program, hosts, service, instance, data, timeout]
+        self.process = processes.start(f"registrant-{service}-{instance}", command, stdin=True)
+
+    def await_registered(self):
+        """Session id and the session timeout that the server granted, in seconds."""
+        _, session, timeout = self.process.await_line("registered").split()
+        self.session, self.timeout = int(session), float(timeout) / 1000
+        return self
+
+    def close(self):
+        """Asks it to close its session."""
+        self.process.tell("close")
+
+    def states(self):
+        """The states its connection went through since it registered."""
+        lines = [line.split() for line in self.process.lines()]
+        return [line[1] for line in lines if line[0] == "state"]
+
+
+def register(processes, hosts, service, endpoints, timeout=4.0):
+    """One registrant process for each endpoint, under the endpoint's name."""
+    started = [
+        Registrant(processes, hosts, service, endpoint.name, endpoint.address, timeout)
+        for endpoint in endpoints
+    ]
+    return [registrant.await_registered() for registrant in started]
+
+
+class Writer:
+    """A process that creates `<root>/<name>/1`, 2, 3 .. and remembers what was acknowledged."""
+
+    def __init__(self, processes, hosts, root, name, timeout=10.0):
+        self.name = name
+        program = PROGRAMS / "writer.py"
+        command = [sys.executable, program, hosts, root, name, timeout]
+        self.process = processes.start(f"writer-{name}", command, stdin=True)
+        self._fates = defaultdict(set)
+        self._read = 0
+
+    def await_session(self):
+        self.session = int(self.process.await_line("session").split()[1])
+        return self
+
+    def pause(self):
+        """Stops it after the write under way; to be followed by `await_paused`."""
+        self._paused_from = self.process.out.stat().st_size
+        self.process.tell("pause")
+
+    def await_paused(self):
+        """What was acknowledged so far, and what is unknown."""
+        self.process.await_line("paused", 30, self._paused_from)
+        return self.numbers("ack"), self.numbers("unknown")
+
+    def go_on(self):
+        self.process.tell("go")
+
+    def numbers(self, fate):
+        """The numbers of the writes that ended so."""
+        lines = self.process.lines(self._read)
+        for word, number in map(str.split, lines):
+            self._fates[word].add(int(number))
+        self._read += sum(len(line) + 1 for line in lines)
+        return self._fates[fate]
+
+
+def zkcli(hosts, *commands, timeout=45):
+    """What zkCli.sh prints to both streams for these commands, one session for all of them."""
+    return _zkcli(["-server", hosts], "".join(f"{command}\n" for command in commands), timeout)
+
+
+def zkcli_command(hosts, *arguments, timeout=45):
+    """What zkCli.sh prints for one command as arguments, which may have several lines."""
+    return _zkcli(["-server", hosts, *arguments], "", timeout)
+
+
+def _zkcli(arguments, stdin, timeout):
+    done = subprocess.run(
+        [ZKCLI, *arguments],
+        input=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=timeout,
+        check=False,
+        env={**os.environ, "CLIENT_JVMFLAGS": JVM, "ZOO_LOG_DIR": "/nonexistent"},
+    )
+    noise = re.compile(r"^(SLF4J: .*|Connecting to .*|Welcome to .*|JLine .*|WATCHER::|)\n", re.M)
+    return noise.sub("", done.stdout)

@@ -1,0 +1,134 @@
+//! A data plane with one listener and one service.
+#![allow(clippy::unwrap_used)] // a data plane that cannot start has failed its test
+
+use arc_swap::ArcSwap;
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use zoogate::balance::{Balancer, Endpoint, EndpointState};
+use zoogate::config::{ListenerConfig, Protocol, ServiceName, ServicePolicy};
+use zoogate::proxy::{Proxy, Serving};
+use zoogate::routing::{RoutingTable, Rule, Service};
+use zoogate::telemetry::Metrics;
+
+/// What to build.
+pub struct Setup {
+    pub protocol: Protocol,
+    pub policy: ServicePolicy,
+    pub endpoints: Vec<SocketAddr>,
+    pub max_connections: usize,
+    pub workers: usize,
+    pub host: Option<&'static str>,
+}
+
+impl Setup {
+    pub fn new(protocol: Protocol, endpoints: &[SocketAddr]) -> Setup {
+        Setup {
+            protocol,
+            policy: ServicePolicy::default(),
+            endpoints: endpoints.to_vec(),
+            max_connections: 1000,
+            workers: 1,
+            host: None,
+        }
+    }
+
+    pub fn policy(mut self, change: impl FnOnce(&mut ServicePolicy)) -> Setup {
+        change(&mut self.policy);
+        self
+    }
+
+    pub fn start(self) -> Traffic {
+        let listener = ListenerConfig {
+            name: "front".into(),
+            bind: "127.0.0.1:0".parse().unwrap(),
+            protocol: self.protocol,
+            rules: Vec::new(),
+            max_connections: self.max_connections,
+        };
+        let metrics = Metrics::new("n1");
+        let endpoints: Vec<_> = self.endpoints.iter().map(endpoint).collect();
+        let table = Arc::new(ArcSwap::from_pointee(RoutingTable::default()));
+        let proxy = Proxy::bind(&[listener], self.workers).unwrap();
+        let addr = proxy.local_addrs()["front"];
+        let serving = proxy.serve(table.clone(), &metrics).unwrap();
+        let traffic = Traffic {
+            addr,
+            table,
+            metrics,
+            endpoints,
+            serving,
+            policy: self.policy,
+            host: self.host,
+        };
+        traffic.use_endpoints(&traffic.endpoints);
+        traffic
+    }
+}
+
+fn endpoint(addr: &SocketAddr) -> Arc<Endpoint> {
+    Arc::new(Endpoint {
+        instance: addr.to_string().into(),
+        address: addr.to_string().into(),
+        weight: 1,
+        state: Arc::new(EndpointState::default()),
+    })
+}
+
+/// The data plane of one test. Dropping it stops it.
+pub struct Traffic {
+    pub addr: SocketAddr,
+    pub table: Arc<ArcSwap<RoutingTable>>,
+    pub metrics: Arc<Metrics>,
+    pub endpoints: Vec<Arc<Endpoint>>,
+    serving: Serving,
+    policy: ServicePolicy,
+    host: Option<&'static str>,
+}
+
+impl Traffic {
+    /// Swaps in a table whose service picks among `endpoints`.
+    pub fn use_endpoints(&self, endpoints: &[Arc<Endpoint>]) {
+        let before = self.table.load();
+        let previous = before.services.values().next().map(|s| &s.balancer);
+        let name = ServiceName::new("web").unwrap();
+        let service = Arc::new(Service {
+            name: name.clone(),
+            balancer: Balancer::new(self.policy.strategy, endpoints.to_vec(), previous),
+            policy: self.policy.clone(),
+            endpoints: endpoints.to_vec(),
+            unparsed: Vec::new(),
+            metrics: Arc::new(self.metrics.service("web")),
+        });
+        let rule = Rule {
+            host: self.host.map(Into::into),
+            path: None,
+            service: service.clone(),
+        };
+        self.table.store(Arc::new(RoutingTable {
+            version: before.version + 1,
+            listeners: HashMap::from([("front".into(), vec![rule])]),
+            services: BTreeMap::from([(name, service)]),
+        }));
+    }
+
+    /// The value of the metric whose line starts with `series`; zero if there is none.
+    pub fn metric(&self, series: &str) -> f64 {
+        let text = self.metrics.render();
+        let line = text.lines().find(|l| l.starts_with(series));
+        line.and_then(|l| l.rsplit(' ').next())
+            .map_or(0.0, |v| v.parse().unwrap())
+    }
+
+    /// Connections that ended for `reason`.
+    pub fn closed(&self, reason: &str) -> f64 {
+        self.metric(&format!(
+            "zoogate_connections_closed_total{{listener=\"front\",reason=\"{reason}\"}}"
+        ))
+    }
+
+    pub async fn stop(self, grace: Duration) {
+        self.serving.stop(grace).await;
+    }
+}
