@@ -20,7 +20,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "interop"))
 
-from harness.processes import Processes  # noqa: E402 (the path is set just above)
+from harness.processes import Processes, session  # noqa: E402 (the path is set just above)
 
 # Descriptors that the largest load needs, many times over; a default soft limit of 1024 is too low.
 OPEN_FILES = 16_384
@@ -74,16 +74,7 @@ def build(*more):
 
 def cpu_seconds(process):
     """Processor time of a process and all it started, user and system, of all threads."""
-    ticks = 0
-    for entry in pathlib.Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            fields = (entry / "stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue  # it has just ended
-        if int(fields[3]) == process.pid:
-            ticks += int(fields[11]) + int(fields[12])
+    ticks = sum(int(fields[11]) + int(fields[12]) for _, fields in session(process.pid))
     return ticks / TICKS_PER_SECOND
 
 

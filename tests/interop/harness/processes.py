@@ -11,6 +11,19 @@ from .waiting import eventually
 TAIL_BYTES = 6_000
 
 
+def session(leader):
+    """The id of each process of a session, and its `/proc/ID/stat` behind the name."""
+    for entry in pathlib.Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it has just ended
+        if int(fields[3]) == leader:
+            yield int(entry.name), fields
+
+
 class Process:
     """One program. Its output goes to `<name>.out` and `<name>.err`, appended over restarts."""
 
@@ -115,15 +128,7 @@ class Process:
     def _members(self):
         """The ids of the processes of this session: what the program started would outlive it."""
         members = {self.pid} if self.is_running() else set()
-        for entry in pathlib.Path("/proc").iterdir():
-            if not entry.name.isdigit():
-                continue
-            try:
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            if int(fields[3]) == self.pid:
-                members.add(int(entry.name))
+        members.update(number for number, _ in session(self.pid))
         return members
 
 
