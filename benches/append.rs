@@ -106,7 +106,7 @@ async fn finish(waiting: &mut VecDeque<OneshotReceiverOf<Types, io::Result<()>>>
 fn entry(index: u64) -> EntryOf<Types> {
     let op = Op::SetData {
         path: "/services/web/instance-00000001".into(),
-        data: vec![7; DATA_BYTES].into(),
+        data: Some(vec![7; DATA_BYTES].into()),
         version: -1,
     };
     let actor = Actor::Session {
@@ -126,10 +126,13 @@ fn entry(index: u64) -> EntryOf<Types> {
     };
     EntryOf::<Types> {
         log_id: Bench::id(index),
-        payload: EntryPayload::Normal(Proposal {
-            origin,
-            transaction,
-        }),
+        payload: EntryPayload::Normal(
+            Proposal {
+                origin,
+                transaction,
+            }
+            .into(),
+        ),
     }
 }
 

@@ -34,12 +34,9 @@ fn transaction(op: Op) -> Transaction {
 fn create(path: String) -> Transaction {
     transaction(Op::Create {
         path: path.into(),
-        data: Bytes::from_static(&[7; 128]),
+        data: Some(Bytes::from_static(&[7; 128])),
         acl: Acl::open(),
-        mode: CreateMode {
-            ephemeral: false,
-            sequential: false,
-        },
+        mode: CreateMode::PERSISTENT,
     })
 }
 
@@ -74,14 +71,14 @@ fn full_tree(criterion: &mut Criterion) {
     criterion.bench_function("get", |b| {
         b.iter(|| {
             let znode = tree.get(&next()).expect("filled");
-            black_box((znode.stat(), znode.data().len()))
+            black_box((znode.stat(), znode.data().map_or(0, |data| data.len())))
         });
     });
     criterion.bench_function("set", |b| {
         let set = |path| {
             transaction(Op::SetData {
                 path,
-                data: Bytes::from_static(&[8; 128]),
+                data: Some(Bytes::from_static(&[8; 128])),
                 version: -1,
             })
         };

@@ -7,15 +7,18 @@
 //! | `/readyz` | 200 `ready` once it can serve, else 503 and the reasons, one per line: send traffic elsewhere |
 //! | `/metrics` | Prometheus' text format 0.0.4 |
 //! | `/v1/services` | JSON: services, their endpoints and registrations that cannot be read |
+//! | `/commands`, `/commands/<name>` | JSON: what ZooKeeper's AdminServer answers |
 //!
 //! Everything is answered to `GET` and `HEAD`; request bodies are ignored. The room looks at the routing
-//! table, the tree and the ensemble but changes nothing. It speaks without authentication, which is why the
+//! table, the tree and the ensemble but changes nothing, except that two commands begin counts anew, as ZooKeeper's
+//! do. It speaks without authentication, which is why the
 //! default address is on loopback.
 //!
 //! ```text
 //! server   sockets, limits, deadlines, shutdown     -> method, path
-//! routes   which page                               -> health | mirror + Metrics::scrape | services
+//! routes   which page                               -> health | mirror + Metrics::scrape | services | commands
 //! ```
+mod commands;
 mod health;
 mod mirror;
 mod routes;
@@ -24,6 +27,7 @@ mod services;
 #[cfg(test)]
 mod tests;
 
+pub use commands::{CommandAnswer, Commands, Refusal, Run};
 pub use health::Health;
 pub use server::serve;
 
@@ -44,4 +48,6 @@ pub struct AdminState {
     pub ensemble: Ensemble,
     /// What the node knows about itself.
     pub health: Arc<Health>,
+    /// What ZooKeeper's AdminServer would answer.
+    pub commands: Commands,
 }

@@ -1,6 +1,6 @@
 //! Which page a request gets.
 
-use super::{AdminState, mirror, services};
+use super::{AdminState, commands, mirror, services};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
@@ -10,7 +10,8 @@ use hyper::{Method, Response, StatusCode};
 pub(super) type Page = Response<Full<Bytes>>;
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// The body is JSON.
+pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// The exposition format names its version so that scrapers need not guess.
 const EXPOSITION: HeaderValue =
     HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
@@ -21,11 +22,20 @@ Zoogate
 /readyz       200 while it should get clients, else 503 and why
 /metrics      Prometheus metrics
 /v1/services  services and endpoints as JSON
+/commands     what ZooKeeper's AdminServer answers, as JSON
 ";
 
 /// The page for `method` and `path` (without its query). For `HEAD` the server sends the head of the page
 /// that `GET` would get.
-pub(super) fn answer(state: &AdminState, method: &Method, path: &str) -> Page {
+pub(super) async fn answer(state: &AdminState, method: &Method, path: &str) -> Page {
+    let is_read = method == Method::GET || method == Method::HEAD;
+    let command = path.strip_prefix(commands::PREFIX);
+    if let Some(rest) = command.filter(|rest| rest.is_empty() || rest.starts_with('/')) {
+        return match is_read {
+            true => state.commands.answer(rest).await,
+            false => method_not_allowed(method),
+        };
+    }
     let page: fn(&AdminState) -> Page = match path {
         "/" => |_| found(TEXT, INDEX),
         "/healthz" => healthz,
@@ -34,7 +44,7 @@ pub(super) fn answer(state: &AdminState, method: &Method, path: &str) -> Page {
         "/v1/services" => |state| found(JSON, services::page(&state.table.load())),
         _ => return not_found(path),
     };
-    if method == Method::GET || method == Method::HEAD {
+    if is_read {
         page(state)
     } else {
         method_not_allowed(method)
@@ -85,12 +95,13 @@ fn method_not_allowed(method: &Method) -> Page {
     page
 }
 
-fn found(kind: HeaderValue, text: impl Into<Bytes>) -> Page {
+/// A page that is there.
+pub(super) fn found(kind: HeaderValue, text: impl Into<Bytes>) -> Page {
     page(StatusCode::OK, kind, text)
 }
 
 /// Every page is about this moment, so nobody may keep it.
-fn page(status: StatusCode, kind: HeaderValue, text: impl Into<Bytes>) -> Page {
+pub(super) fn page(status: StatusCode, kind: HeaderValue, text: impl Into<Bytes>) -> Page {
     let mut page = Response::new(Full::new(text.into()));
     *page.status_mut() = status;
     page.headers_mut().insert(CONTENT_TYPE, kind);

@@ -12,6 +12,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
+use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,14 +52,23 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves the admin door until `stop` is cancelled; returns once every connection has ended.
 pub async fn serve(listener: TcpListener, state: AdminState, stop: CancellationToken) {
-    let pages = move |method: &Method, path: &str| answer(&state, method, path);
+    let state = Arc::new(state);
+    let pages = move |method: Method, path: String| {
+        let state = Arc::clone(&state);
+        async move { answer(&state, &method, &path).await }
+    };
     run(listener, LIMITS, stop, pages).await;
 }
 
 /// Accepts within `limits` until `stop`, and waits for what is under way.
-pub(super) async fn run<A>(listener: TcpListener, limits: Limits, stop: CancellationToken, pages: A)
-where
-    A: Fn(&Method, &str) -> Page + Send + Sync + 'static,
+pub(super) async fn run<A, P>(
+    listener: TcpListener,
+    limits: Limits,
+    stop: CancellationToken,
+    pages: A,
+) where
+    A: Fn(Method, String) -> P + Send + Sync + 'static,
+    P: Future<Output = Page> + Send + 'static,
 {
     let pages = Arc::new(pages);
     let permits = Arc::new(Semaphore::new(limits.connections));
@@ -91,13 +101,14 @@ where
 }
 
 /// Answers the requests of one connection until it ends, grows too old, or `stop`.
-async fn connection<A>(stream: TcpStream, limits: Limits, stop: CancellationToken, pages: &A)
+async fn connection<A, P>(stream: TcpStream, limits: Limits, stop: CancellationToken, pages: &A)
 where
-    A: Fn(&Method, &str) -> Page,
+    A: Fn(Method, String) -> P,
+    P: Future<Output = Page>,
 {
     let service = service_fn(|request: Request<_>| {
-        let page = pages(request.method(), request.uri().path());
-        async move { Ok::<_, Infallible>(page) }
+        let page = pages(request.method().clone(), request.uri().path().to_owned());
+        async move { Ok::<_, Infallible>(page.await) }
     });
     let mut served = pin!(
         http1::Builder::new()

@@ -66,7 +66,7 @@ fn dispatch(verb: Verb, output: Output) -> Result<ExitCode, CliError> {
             Exit::Ok
         }
         Verb::Serve(serve) => {
-            threads()?.block_on(node::serve(&serve.config))?;
+            one_thread()?.block_on(node::serve(&serve.config))?;
             Exit::Ok
         }
         Verb::Register(register) => on_one_thread(register::run(register, output))?,
@@ -97,11 +97,16 @@ fn threads() -> Result<Runtime, CliError> {
         .map_err(CliError::Runtime)
 }
 
-/// A client has one connection: one thread serves it, and starts faster than a pool.
-fn on_one_thread<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
+/// For a client, which has one connection: one thread serves it, and starts faster than a pool. And for a node's
+/// control plane: a transaction passes through a dozen tasks here, and on a pool each step may wake another
+/// thread, which costs more than the step. Traffic, the disk and long computations have threads of their own.
+fn one_thread() -> Result<Runtime, CliError> {
     Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(CliError::Runtime)?
-        .block_on(work)
+        .map_err(CliError::Runtime)
+}
+
+fn on_one_thread<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
+    one_thread()?.block_on(work)
 }

@@ -3,10 +3,11 @@
 //! The two directions are separate values, because the session waits for both at once. Both may be dropped
 //! in the middle of a wait without losing a byte: what has arrived, or has still to go, is in their buffers.
 
-use super::AttemptError;
+use super::{AttemptError, Login, Refusal};
 use crate::tree::SessionId;
 use crate::zk::wire::{
-    ConnectFields, ConnectRequest, ConnectResponse, MAX_REPLY_FRAME, Wire, put_frame, take_frame,
+    ConnectFields, ConnectRequest, ConnectResponse, MAX_REPLY_FRAME, OpCode, ReplyHeader,
+    RequestHeader, Wire, XID_AUTH, put_frame, take_frame,
 };
 use bytes::{Bytes, BytesMut};
 use std::time::Duration;
@@ -37,7 +38,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Connects, and opens or reattaches the session that `request` asks for, all within `limit`.
+    /// Connects, opens or reattaches the session that `request` asks for, and logs in, all within `limit`.
     ///
     /// # Errors
     /// [`AttemptError`]; [`AttemptError::SessionGone`] is the ensemble's verdict, anything else only this
@@ -45,9 +46,17 @@ impl Connection {
     pub(super) async fn open(
         server: &str,
         request: ConnectFields,
+        login: Option<&Login>,
         limit: Duration,
     ) -> Result<(Connection, Grant), AttemptError> {
-        match tokio::time::timeout(limit, Connection::shake_hands(server, request)).await {
+        let ready = async {
+            let (mut connection, grant) = Connection::shake_hands(server, request).await?;
+            if let Some(login) = login {
+                connection.log_in(login).await?;
+            }
+            Ok((connection, grant))
+        };
+        match tokio::time::timeout(limit, ready).await {
             Ok(result) => result,
             Err(_) => Err(AttemptError::Silent(limit)),
         }
@@ -84,6 +93,28 @@ impl Connection {
                 Ok((connection, grant))
             }
             _ => Err(AttemptError::SessionGone),
+        }
+    }
+}
+
+impl Connection {
+    /// Waits for the answer too: what comes afterwards must not be refused for want of the identity. A new
+    /// connection has no watches, so nothing else can come first.
+    async fn log_in(&mut self, login: &Login) -> Result<(), AttemptError> {
+        let header = RequestHeader {
+            xid: XID_AUTH,
+            opcode: OpCode::Auth.to_wire(),
+        };
+        self.writer.put(&header, &login.request());
+        self.writer.flush().await?;
+        let answer = ReplyHeader::decode(&mut self.reader.frame().await?)?;
+        match (answer.xid, answer.error) {
+            (XID_AUTH, 0) => Ok(()),
+            (XID_AUTH, code) => Err(AttemptError::Login(Refusal(code))),
+            (got, _) => Err(AttemptError::OutOfOrder {
+                got,
+                expected: XID_AUTH,
+            }),
         }
     }
 }

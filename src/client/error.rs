@@ -84,6 +84,7 @@ impl Refusal {
             InvalidAcl,
             AuthFailed,
             SessionMoved,
+            QuotaExceeded,
         ]
         .into_iter()
         .find(|code| code.to_wire() == self.0)
@@ -101,7 +102,6 @@ impl fmt::Display for Refusal {
             -119 => f.write_str("the server is read-only"),
             -122 => f.write_str("the request timed out in the server"),
             -124 => f.write_str("the server requires SASL authentication"),
-            -125 => f.write_str("quota exceeded"),
             -127 => f.write_str("the server is overloaded and throttled the request"),
             code => write!(f, "refused with code {code}"),
         }
@@ -136,6 +136,9 @@ pub enum AttemptError {
     /// It closed the connection: it has no quorum, or is behind what this session has seen.
     #[error("closed the connection (no quorum, or not up to date)")]
     Closed,
+    /// It does not take the login.
+    #[error("refused the login: {0}")]
+    Login(Refusal),
     /// It does not know the session, or not with this password.
     #[error("the session is gone")]
     SessionGone,
@@ -162,11 +165,11 @@ mod tests {
     #[test]
     fn refusals_have_words_for_every_code_of_the_protocol() {
         for code in [
-            -2, -5, -6, -7, -8, -101, -102, -103, -108, -110, -111, -112, -114, -115, -118,
+            -2, -5, -6, -7, -8, -101, -102, -103, -108, -110, -111, -112, -114, -115, -118, -125,
         ] {
             assert_eq!(Refusal(code).code().map(ErrorCode::to_wire), Some(code));
         }
-        assert_eq!(Refusal(-125).to_string(), "quota exceeded");
+        assert_eq!(Refusal(-119).to_string(), "the server is read-only");
         assert_eq!(Refusal(-999).to_string(), "refused with code -999");
     }
 }

@@ -2,7 +2,7 @@
 
 use super::event::{EventSink, Events};
 use super::session::{Answer, Call, Encoded, Session};
-use super::{ClientError, ConnectError, Hosts, Refusal, SessionState};
+use super::{ClientError, ConnectError, Hosts, Login, Refusal, SessionState};
 use crate::tree::{Acl, CreateMode, ErrorCode, SessionId, Stat};
 use crate::zk::wire::{
     ChildrenResponse, CreateRequest, DataResponse, MAX_FRAME, OpCode, PathRequest, ReadRequest,
@@ -49,8 +49,21 @@ impl Client {
         hosts: &Hosts,
         session_timeout: Duration,
     ) -> Result<(Client, Events), ConnectError> {
+        Client::connect_as(hosts, session_timeout, None).await
+    }
+
+    /// As [`Client::connect`]; whatever server the session is on, the login goes before all other requests.
+    ///
+    /// # Errors
+    /// [`ConnectError`] says for each host why it did not do.
+    pub async fn connect_as(
+        hosts: &Hosts,
+        session_timeout: Duration,
+        login: Option<&Login>,
+    ) -> Result<(Client, Events), ConnectError> {
         let (sink, events) = EventSink::new();
-        let (session, connection, ends) = Session::open(hosts, session_timeout, sink).await?;
+        let opening = Session::open(hosts, session_timeout, login, sink);
+        let (session, connection, ends) = opening.await?;
         let client = Client {
             id: session.id(),
             timeout: session.timeout(),
@@ -91,30 +104,46 @@ impl Client {
             path: path.into(),
             data: Some(data.into()),
             acl: Acl::open(),
-            flags: i32::from(mode.ephemeral) | (i32::from(mode.sequential) << 1),
+            flags: i32::from(mode.is_ephemeral()) | (i32::from(mode.sequential) << 1),
         };
         self.call(OpCode::Create, path, &request).await
     }
 
     /// Creates a persistent, empty znode and every missing one above it. That some exist, or that somebody
-    /// else creates them at the same time, is no error.
+    /// else creates them at the same time, is no error. Of znodes above one that exists no right is needed.
     ///
     /// # Errors
     /// [`ClientError`].
     pub async fn create_all(&self, path: &str) -> Result<(), ClientError> {
         let ends = path.match_indices('/').skip(1).map(|(at, _)| at);
-        for end in ends.chain([path.len()]).filter(|end| *end > 1) {
-            let mode = CreateMode {
-                ephemeral: false,
-                sequential: false,
-            };
-            match self.create(&path[..end], Bytes::new(), mode).await {
-                Ok(_) => {}
-                Err(error) if error.code() == Some(ErrorCode::NodeExists) => {}
-                Err(error) => return Err(error),
+        let ends: Vec<usize> = ends.chain([path.len()]).filter(|end| *end > 1).collect();
+        // Upwards until one is there. To ask for one that exists would be refused where its parent is protected.
+        let mut lowest = ends.len();
+        while let Some(above) = lowest.checked_sub(1) {
+            lowest = above;
+            match self.create_plain(&path[..ends[above]]).await {
+                Err(error) if error.code() == Some(ErrorCode::NoNode) && above > 0 => {}
+                done => {
+                    done?;
+                    break;
+                }
             }
         }
+        for end in ends.into_iter().skip(lowest + 1) {
+            self.create_plain(&path[..end]).await?;
+        }
         Ok(())
+    }
+
+    /// Creates a persistent, empty znode, unless it exists.
+    async fn create_plain(&self, path: &str) -> Result<(), ClientError> {
+        match self
+            .create(path, Bytes::new(), CreateMode::PERSISTENT)
+            .await
+        {
+            Err(error) if error.code() != Some(ErrorCode::NodeExists) => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Deletes a znode without children, if its data has this version (`None`: any).

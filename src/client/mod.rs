@@ -24,6 +24,7 @@ mod error;
 mod event;
 mod handle;
 mod hosts;
+mod login;
 #[cfg(test)]
 pub(crate) mod scripted;
 mod session;
@@ -35,4 +36,5 @@ pub use error::{AttemptError, ClientError, ConnectError, Refusal};
 pub use event::{Events, WatchEvent};
 pub use handle::{Client, Watch};
 pub use hosts::{Hosts, HostsError};
+pub use login::{Login, LoginError};
 pub use session::SessionState;

@@ -20,7 +20,7 @@
 use super::backoff::Backoff;
 use super::connection::{Connection, Grant};
 use super::event::{EventSink, WatchEvent};
-use super::{AttemptError, ConnectError, Hosts};
+use super::{AttemptError, ConnectError, Hosts, Login};
 use crate::tree::SessionId;
 use crate::zk::wire::{
     ConnectFields, EventType, OpCode, ReplyHeader, RequestHeader, WatcherEvent, Wire, WireError,
@@ -87,6 +87,7 @@ impl Wire for Encoded {
 pub(super) struct Session {
     hosts: Hosts,
     wanted_timeout: Duration,
+    login: Option<Login>,
     grant: Grant,
     newest_zxid: i64,
     heard: Instant,
@@ -119,13 +120,14 @@ impl Session {
     pub(super) async fn open(
         hosts: &Hosts,
         wanted_timeout: Duration,
+        login: Option<&Login>,
         events: EventSink,
     ) -> Result<(Session, Connection, Ends), ConnectError> {
         let mut attempts = Vec::new();
         for server in hosts.shuffled() {
             let limit = attempt_limit(hosts, wanted_timeout);
             let request = request(None, wanted_timeout, 0);
-            match Connection::open(&server, request, limit).await {
+            match Connection::open(&server, request, login, limit).await {
                 Ok((connection, grant)) => {
                     let (calls_tx, calls) = mpsc::channel(CALLS);
                     let connected = SessionState::Connected { server };
@@ -133,6 +135,7 @@ impl Session {
                     let session = Session {
                         hosts: hosts.clone(),
                         wanted_timeout,
+                        login: login.cloned(),
                         grant,
                         newest_zxid: 0,
                         heard: Instant::now(),
@@ -293,7 +296,8 @@ impl Session {
                 let left = over.checked_duration_since(Instant::now())?;
                 let limit = attempt_limit(&self.hosts, self.grant.timeout).min(left);
                 let request = request(Some(&self.grant), self.wanted_timeout, self.newest_zxid);
-                match Connection::open(&server, request, limit).await {
+                let login = self.login.as_ref();
+                match Connection::open(&server, request, login, limit).await {
                     Ok((connection, grant)) => {
                         self.grant = grant;
                         self.heard = Instant::now();

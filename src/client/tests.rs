@@ -2,11 +2,13 @@
 
 use super::scripted::{PASSWORD, PATIENCE, Peer, SESSION, Server, hosts, refusing};
 use super::{
-    AttemptError, Client, ClientError, ConnectError, Events, Hosts, SessionState, Watch, WatchEvent,
+    AttemptError, Client, ClientError, ConnectError, Events, Hosts, Login, SessionState, Watch,
+    WatchEvent,
 };
 use crate::tree::{CreateMode, ErrorCode, SessionId, Stat};
 use crate::zk::wire::{
-    ChildrenResponse, CreateRequest, DataResponse, EventType, OpCode, ReadRequest, Wire, XID_PING,
+    AuthRequest, ChildrenResponse, CreateRequest, DataResponse, EventType, OpCode, ReadRequest,
+    Wire, XID_AUTH, XID_PING,
 };
 use bytes::Bytes;
 use std::time::Duration;
@@ -53,6 +55,50 @@ async fn connect_asks_for_a_new_session_and_takes_what_is_granted() {
 }
 
 #[tokio::test]
+async fn a_login_goes_before_all_else_on_every_server() {
+    let (first, second) = (Server::start().await, Server::start().await);
+    let login: Login = "user:secret".parse().unwrap();
+    let logged_in = async |peer: &mut Peer| {
+        let (xid, opcode, mut body) = peer.request().await;
+        assert_eq!((xid, opcode), (XID_AUTH, OpCode::Auth));
+        let request = AuthRequest::decode(&mut body).unwrap();
+        assert_eq!(&*request.scheme, "digest");
+        assert_eq!(request.auth, Some(Bytes::from_static(b"user:secret")));
+    };
+    let script = async {
+        let mut peer = first.welcome(5_000).await;
+        logged_in(&mut peer).await;
+        peer.reply(XID_AUTH, 0, &()).await;
+        peer
+    };
+    let both = hosts(&[&first]);
+    let connecting = Client::connect_as(&both, Duration::from_secs(8), Some(&login));
+    let (client, peer) = tokio::join!(connecting, script);
+    let (client, _events) = client.unwrap();
+    drop(peer);
+    let mut peer = first.accept().await;
+    assert_eq!(peer.connect_request().await.fields.session, SESSION);
+    peer.grant(5_000).await;
+    logged_in(&mut peer).await;
+    peer.reply(XID_AUTH, 0, &()).await;
+    until(&client, |state| {
+        matches!(state, SessionState::Connected { .. })
+    })
+    .await;
+
+    let script = async {
+        let mut peer = second.welcome(5_000).await;
+        logged_in(&mut peer).await;
+        peer.refuse(XID_AUTH, -115).await;
+    };
+    let only = hosts(&[&second]);
+    let connecting = Client::connect_as(&only, Duration::from_secs(8), Some(&login));
+    let (refused, ()) = tokio::join!(connecting, script);
+    let attempts = refused.unwrap_err().attempts;
+    assert!(matches!(attempts[0].1, AttemptError::Login(_)));
+}
+
+#[tokio::test]
 async fn connect_tries_every_host_and_says_why_each_did_not_do() {
     let closing = Server::start().await;
     let (_socket, refusing) = refusing();
@@ -87,7 +133,7 @@ async fn requests_are_sent_without_waiting_and_answered_in_order() {
     let server = Server::start().await;
     let (client, _events, mut peer) = connected(&server, 5_000).await;
     let mode = CreateMode {
-        ephemeral: true,
+        lifetime: crate::tree::Lifetime::Ephemeral,
         sequential: true,
     };
     let requests = async {
@@ -409,11 +455,17 @@ async fn close_is_repeated_when_the_connection_is_lost_under_it() {
 }
 
 #[tokio::test]
-async fn create_all_creates_every_segment_and_minds_none_that_exists() {
+async fn create_all_asks_for_nothing_above_what_exists_and_minds_what_appears() {
     let server = Server::start().await;
     let (client, _events, mut peer) = connected(&server, 5_000).await;
     let script = async {
-        for (expected, error) in [("/a", -110), ("/a/b", 0), ("/a/b/c", -110)] {
+        for (expected, error) in [
+            ("/a/b/c", -101),
+            ("/a/b", -101),
+            ("/a", -110),
+            ("/a/b", 0),
+            ("/a/b/c", -110),
+        ] {
             let (xid, opcode, mut body) = peer.request().await;
             assert_eq!(opcode, OpCode::Create);
             let path = CreateRequest::decode(&mut body).unwrap().path;

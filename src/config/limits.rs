@@ -63,6 +63,20 @@ pub const HEARTBEAT: RangeInclusive<Duration> = Duration::from_millis(10)..=Dura
 /// ZooKeeper's tick. Below 50 ms default sessions would be too short to survive a scheduling hiccup.
 pub const TICK_TIME: RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_secs(60);
 
+/// Time between the leader's searches for containers and TTL znodes whose time is up. Each looks at every such znode;
+/// below 100 ms a leader with a million of them does nothing else, and a day is as good as never.
+pub const REAP_INTERVAL: RangeInclusive<Duration> =
+    Duration::from_millis(100)..=Duration::from_secs(24 * 60 * 60);
+
+/// Four-letter words in the list of those allowed: a few times as many as there are.
+pub const FOUR_LETTER_WORDS: usize = 64;
+
+/// Longest path of a file, in bytes: Linux's `PATH_MAX`.
+pub const FILE_PATH_BYTES: usize = 4096;
+
+/// Bytes of a digest identity's user name: as long as a client may make it.
+pub const DIGEST_USER_BYTES: usize = 1024;
+
 /// Session timeouts granted. Below 100 ms a client that pauses to collect garbage loses its ephemerals; a day
 /// is already so long that a dead endpoint's entry serves nobody.
 pub const SESSION_TIMEOUT: RangeInclusive<Duration> =

@@ -23,10 +23,12 @@ mod tests;
 mod walk;
 mod warning;
 mod words;
+mod zookeeper;
 
 pub use error::{ConfigError, ConfigErrors};
 pub use name::{NameError, ServiceName};
 pub use service::{HashKey, ServicePolicy, ServiceSettings, StaticEndpoint, Strategy};
+pub use zookeeper::{ClientCertificate, FourLetterWords, FreshAcl, ZookeeperConfig, ZookeeperTls};
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -46,6 +48,14 @@ pub const DEFAULT_ZOOKEEPER_LISTEN: SocketAddr =
 
 /// `zookeeper.tick_time` when not set, as ZooKeeper's sample configuration has it.
 pub const DEFAULT_TICK_TIME: Duration = Duration::from_secs(2);
+
+/// `zookeeper.tls.listen` when not set: the port that ZooKeeper's documentation uses for TLS in its examples, for this
+/// machine only.
+pub const DEFAULT_ZOOKEEPER_TLS_LISTEN: SocketAddr =
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 2281);
+
+/// `zookeeper.reap_interval` when not set, as in ZooKeeper (`znode.container.checkIntervalMs`).
+pub const DEFAULT_REAP_INTERVAL: Duration = Duration::from_secs(60);
 
 /// `admin.listen` when not set: for this machine only, since whoever reaches it may act.
 pub const DEFAULT_ADMIN_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9180);
@@ -92,21 +102,8 @@ pub struct EnsembleConfig {
     pub members: BTreeMap<String, String>,
     /// Joins as a non-voting learner.
     pub observer: bool,
-    /// Time between a leader's heartbeats; elections start after 3 to 6 of them are missed.
+    /// Time between a leader's heartbeats; a silent leader is replaced after 8 to 11 of them.
     pub heartbeat: Duration,
-}
-
-/// `[zookeeper]`: the client port.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ZookeeperConfig {
-    /// Where ZooKeeper clients connect.
-    pub listen: SocketAddr,
-    /// ZooKeeper's basic time unit; only the default session bounds derive from it.
-    pub tick_time: Duration,
-    /// Shortest session timeout granted.
-    pub session_timeout_min: Duration,
-    /// Longest session timeout granted.
-    pub session_timeout_max: Duration,
 }
 
 /// `[admin]`: metrics and health.

@@ -82,6 +82,14 @@ impl Conflicts {
             tick_time,
             session_timeout_min: min,
             session_timeout_max: max,
+            advertise,
+            four_letter_words,
+            super_digest,
+            read_only,
+            reconfig,
+            reap_interval,
+            fresh_acl,
+            tls,
         } = old;
         self.compare("zookeeper.listen", listen, &new.listen);
         self.compare("zookeeper.tick_time", tick_time, &new.tick_time);
@@ -95,6 +103,22 @@ impl Conflicts {
             max,
             &new.session_timeout_max,
         );
+        self.compare("zookeeper.advertise", advertise, &new.advertise);
+        self.compare(
+            "zookeeper.four_letter_words",
+            four_letter_words,
+            &new.four_letter_words,
+        );
+        // Not shown: a hash of a password is something to guess from.
+        if *super_digest != new.super_digest {
+            let sentence = "zookeeper.super_digest cannot change while running";
+            self.sentences.push(sentence.to_owned());
+        }
+        self.compare("zookeeper.read_only", read_only, &new.read_only);
+        self.compare("zookeeper.reconfig", reconfig, &new.reconfig);
+        self.compare("zookeeper.reap_interval", reap_interval, &new.reap_interval);
+        self.compare("zookeeper.fresh_acl", fresh_acl, &new.fresh_acl);
+        self.compare("zookeeper.tls", tls, &new.tls);
     }
 
     fn in_admin(&mut self, old: &AdminConfig, new: &AdminConfig) {

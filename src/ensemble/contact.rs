@@ -1,21 +1,32 @@
-//! Whether this member may serve clients: has it heard from a leader, or from its quorum, lately?
+//! What this member hears of its leader: when last, over how many connections, and whether it is gone for good.
+//!
+//! From the first follows whether clients may be served. An election changes nothing about it: what was heard
+//! before counts until [`SERVING_GRACE`] is over, so clients do not notice a leader that is replaced in time.
 
 use super::limits::{SERVING_GRACE, SERVING_INTERVAL};
 use super::machine::Machine;
 use super::types::Types;
 use crate::telemetry::Metrics;
+use openraft::alias::VoteOf;
 use openraft::async_runtime::WatchReceiver;
 use openraft::{Instant as _, Raft};
 use parking_lot::Mutex;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-/// When a leader was last heard.
+/// What was heard of leaders.
 pub(super) struct Contact {
-    heard: Mutex<Option<Instant>>,
+    /// When a leader was last heard, and the highest vote by which one led.
+    heard: Mutex<Option<(Instant, VoteOf<Types>)>>,
     serving: watch::Sender<bool>,
+    /// Append connections by the member that dialled them; only a leader does.
+    connections: Mutex<HashMap<u64, usize>>,
+    ended: Notify,
+    /// The latest leadership this member has proof against.
+    over: Mutex<Option<VoteOf<Types>>>,
 }
 
 impl Contact {
@@ -24,12 +35,53 @@ impl Contact {
         Arc::new(Contact {
             heard: Mutex::new(None),
             serving: watch::Sender::new(false),
+            connections: Mutex::default(),
+            ended: Notify::new(),
+            over: Mutex::new(None),
         })
     }
 
-    /// A leader's append request or heartbeat has arrived.
-    pub(super) fn heard(&self) {
-        *self.heard.lock() = Some(Instant::now());
+    /// An append request or heartbeat has arrived from a leader elected by `vote`. One that has been replaced
+    /// does not count.
+    pub(super) fn heard(&self, vote: VoteOf<Types>) {
+        let mut heard = self.heard.lock();
+        if heard.is_none_or(|(_, highest)| vote >= highest) {
+            *heard = Some((Instant::now(), vote));
+        }
+    }
+
+    /// How long ago a leader was last heard; `None` before the first time.
+    pub(super) fn silence(&self) -> Option<Duration> {
+        self.heard.lock().map(|(at, _)| at.elapsed())
+    }
+
+    /// Member `from` has an append connection to this one until the guard is dropped.
+    pub(super) fn connected(self: &Arc<Self>, from: u64) -> Connected {
+        *self.connections.lock().entry(from).or_default() += 1;
+        Connected {
+            contact: self.clone(),
+            from,
+        }
+    }
+
+    /// Whether `leader` has an append connection to this member.
+    pub(super) fn is_connected(&self, leader: u64) -> bool {
+        self.connections.lock().contains_key(&leader)
+    }
+
+    /// Waits until an append connection has ended. For one task: an end is told once.
+    pub(super) async fn connection_ended(&self) {
+        self.ended.notified().await;
+    }
+
+    /// There is proof that the leader of `vote` leads no more.
+    pub(super) fn prove_over(&self, vote: VoteOf<Types>) {
+        *self.over.lock() = Some(vote);
+    }
+
+    /// Whether there is proof that the leader of `vote` leads no more.
+    pub(super) fn is_proven_over(&self, vote: VoteOf<Types>) -> bool {
+        *self.over.lock() == Some(vote)
     }
 
     /// Whether clients can be served.
@@ -37,12 +89,19 @@ impl Contact {
         self.serving.subscribe()
     }
 
-    /// Keeps [`Contact::serving`] true to the facts, until dropped.
-    pub(super) async fn watch(self: Arc<Self>, raft: Raft<Types, Machine>, metrics: Arc<Metrics>) {
+    /// Keeps [`Contact::serving`] true to the facts, of which one is that this member `is_ready`, until dropped.
+    pub(super) async fn watch(
+        self: Arc<Self>,
+        raft: Raft<Types, Machine>,
+        is_ready: impl Fn() -> bool,
+        metrics: Arc<Metrics>,
+    ) {
         loop {
-            let serving = self
+            let left = self
                 .age_of_word(&raft)
-                .is_some_and(|age| age < SERVING_GRACE);
+                .and_then(|age| SERVING_GRACE.checked_sub(age))
+                .filter(|_| is_ready());
+            let serving = left.is_some();
             metrics.coordination.serving.set(i64::from(serving));
             self.serving.send_if_modified(|now| {
                 if *now != serving {
@@ -54,21 +113,96 @@ impl Contact {
                 }
                 std::mem::replace(now, serving) != serving
             });
-            tokio::time::sleep(SERVING_INTERVAL).await;
+            tokio::time::sleep(left.unwrap_or_default().max(SERVING_INTERVAL)).await;
         }
     }
 
-    /// How long ago a follower last heard its leader, or a leader its quorum; `None` without a leader.
+    /// How long ago this member last heard a leader or, leading, its quorum; `None` before the first time.
     fn age_of_word(&self, raft: &Raft<Types, Machine>) -> Option<Duration> {
         let metrics = raft.metrics();
         let now = metrics.borrow_watched();
-        let me = now.current_leader? == now.id;
-        if !me {
-            return self.heard.lock().map(|at| at.elapsed());
+        let heard = self.silence();
+        if now.current_leader != Some(now.id) {
+            return heard;
         }
         if now.membership_config.membership().voter_ids().count() == 1 {
             return Some(Duration::ZERO);
         }
-        now.last_quorum_acked.as_ref().map(|at| at.elapsed())
+        let acked = now.last_quorum_acked.as_ref().map(|at| at.elapsed());
+        [heard, acked].into_iter().flatten().min()
+    }
+}
+
+/// An append connection from another member.
+pub(super) struct Connected {
+    contact: Arc<Contact>,
+    from: u64,
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        let mut connections = self.contact.connections.lock();
+        if let Some(count) = connections.get_mut(&self.from) {
+            *count -= 1;
+            if *count == 0 {
+                connections.remove(&self.from);
+            }
+        }
+        drop(connections);
+        self.contact.ended.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use openraft::alias::LeaderIdOf;
+
+    #[test]
+    fn a_member_is_connected_until_its_last_connection_ends() {
+        let contact = Contact::new();
+        let (first, second) = (contact.connected(1), contact.connected(1));
+        drop(first);
+        assert!(contact.is_connected(1));
+        drop(second);
+        assert!(!contact.is_connected(1));
+    }
+
+    #[tokio::test]
+    async fn an_end_is_told_even_if_nobody_waited_for_it_yet() {
+        let contact = Contact::new();
+        drop(contact.connected(1));
+        contact.connection_ended().await;
+    }
+
+    fn vote(term: u64) -> VoteOf<Types> {
+        VoteOf::<Types> {
+            leader_id: LeaderIdOf::<Types> { term, node_id: 1 },
+            committed: true,
+        }
+    }
+
+    #[test]
+    fn a_leader_that_was_replaced_is_not_heard_any_more() {
+        let contact = Contact::new();
+        contact.heard(vote(4));
+        let at = contact.heard.lock().map(|(at, _)| at);
+        contact.heard(vote(3));
+        assert_eq!(contact.heard.lock().map(|(at, _)| at), at);
+        contact.heard(vote(5));
+        assert!(
+            contact
+                .heard
+                .lock()
+                .is_some_and(|(_, highest)| highest == vote(5))
+        );
+    }
+
+    #[test]
+    fn proof_is_about_one_leadership_only() {
+        let contact = Contact::new();
+        contact.prove_over(vote(4));
+        assert!(contact.is_proven_over(vote(4)));
+        assert!(!contact.is_proven_over(vote(5)));
     }
 }

@@ -1,20 +1,27 @@
 //! What only the leader does, for its own clients and for its peers alike.
 
 use super::clock::wall_clock_ms;
+use super::limits::SERVING_GRACE;
 use super::machine::Machine;
 use super::peer::Touch;
 use super::sessions::Sessions;
 use super::types::{Member, Proposal, Types};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{StreamExt, TryStreamExt};
+use openraft::alias::VoteOf;
+use openraft::async_runtime::WatchReceiver;
 use openraft::base::BoxFuture;
-use openraft::{Raft, ReadPolicy};
+use openraft::{Instant as _, Raft, RaftMetrics, ReadPolicy};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// The leader's duties. Every member has them; all but the leader refuse.
 pub(super) struct Duties {
     raft: Raft<Types, Machine>,
     sessions: Arc<Sessions>,
+    /// How long Raft lets a leader write after the last word from its quorum.
+    lease: Duration,
 }
 
 /// A batch that Raft accepted: resolves to true once all of it is applied here, to false when any of it was
@@ -24,15 +31,22 @@ pub(super) type Batch = BoxFuture<'static, bool>;
 impl Duties {
     /// The duties of the member that runs `raft`.
     pub(super) fn new(raft: Raft<Types, Machine>, sessions: Arc<Sessions>) -> Duties {
-        Duties { raft, sessions }
+        let lease = Duration::from_millis(raft.config().election_timeout_max);
+        Duties {
+            raft,
+            sessions,
+            lease,
+        }
     }
 
     /// Stamps a batch with the time and hands it to Raft in order. `None` when Raft has stopped.
     pub(super) async fn propose(&self, mut batch: Vec<Proposal>) -> Option<Batch> {
+        self.until_writable().await;
         let now = wall_clock_ms();
         for proposal in &mut batch {
             proposal.transaction.time_ms = now;
         }
+        let batch = batch.into_iter().map(Arc::new);
         let mut results = self.raft.client_write_many(batch).await.ok()?;
         Some(Box::pin(async move {
             loop {
@@ -45,6 +59,26 @@ impl Duties {
         }))
     }
 
+    /// Waits while this member leads and has no word from its quorum: Raft would refuse the batch, and everybody
+    /// in it would lose the connection, for an election that is not over yet or a disk that was slow.
+    async fn until_writable(&self) {
+        let mut facts = self.raft.metrics();
+        let may_try = |facts: &RaftMetrics<Types>| {
+            let acked = facts.last_quorum_acked.as_ref().map(|at| at.elapsed());
+            !facts.state.is_leader()
+                || acked.is_some_and(|age| age < self.lease)
+                || facts.membership_config.membership().voter_ids().count() == 1
+        };
+        if may_try(&facts.borrow_watched()) {
+            return;
+        }
+        // When nothing changes, Raft refuses as it would have at once.
+        let _ = timeout(SERVING_GRACE, async {
+            while !may_try(&facts.borrow_and_update()) && facts.changed().await.is_ok() {}
+        })
+        .await;
+    }
+
     /// The index a linearizable read has to wait for, confirmed by a quorum (ReadIndex, Raft thesis 6.4).
     /// `None` when this member does not lead or has lost its quorum.
     pub(super) async fn read_index(&self) -> Option<u64> {
@@ -54,6 +88,14 @@ impl Duties {
             .await
             .ok()?;
         Some(linearizer.read_log_id().index())
+    }
+
+    /// Whether this member leads under `vote`.
+    pub(super) async fn leads(&self, vote: VoteOf<Types>) -> bool {
+        let leads = self.raft.with_raft_state(move |state| {
+            state.server_state.is_leader() && *state.vote_ref() == vote
+        });
+        leads.await.unwrap_or(false)
     }
 
     /// Takes note of signs of life of sessions. False when this member does not lead.
@@ -72,7 +114,7 @@ impl Duties {
                 .cloned()
         });
         match membership.await {
-            Ok(Some(known)) if known == member => true,
+            Ok(Some(known)) if known.is_like(&member) => true,
             Ok(Some(known)) if known.name != member.name => {
                 tracing::warn!(id, %known, %member, "refused an observer whose number belongs to another member");
                 false

@@ -2,17 +2,22 @@
 
 use super::barrier::{Waiting, reached};
 use super::contact::Contact;
+use super::inspect::following;
 use super::limits::{BARRIER_TIMEOUT, ROOM, ROOM_UNIT};
+use super::log::EntrySizes;
 use super::machine::Machine;
+use super::peer::Me;
 use super::proposer::Queued;
 use super::sessions::Sessions;
 use super::state::Shared;
 use super::tickets::Waiter;
 use super::types::Types;
-use crate::tree::{Actor, Command, ErrorCode, Event, Op, Reply, SessionId, Tree, Zxid};
+use crate::tree::{Actor, Command, ErrorCode, Event, Identity, Op, Reply, SessionId, Tree, Zxid};
+use bytes::Bytes;
 use openraft::async_runtime::WatchReceiver;
 use openraft::{Raft, RaftMetrics, ServerState};
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -27,8 +32,8 @@ pub struct Ensemble {
 
 /// What the handle reaches.
 pub(super) struct Inner {
-    /// This member's number.
-    pub(super) member: u64,
+    /// Who this member is.
+    pub(super) me: Me,
     /// Raft, in this process.
     pub(super) raft: Raft<Types, Machine>,
     /// The tree.
@@ -43,6 +48,12 @@ pub(super) struct Inner {
     pub(super) barriers: mpsc::Sender<Waiting>,
     /// Bounds what is under way.
     pub(super) room: Arc<Semaphore>,
+    /// Held while the members are changed.
+    pub(super) reconfiguring: tokio::sync::Mutex<()>,
+    /// Where log and snapshots are kept.
+    pub(super) data_dir: PathBuf,
+    /// How large transactions are.
+    pub(super) entry_sizes: Arc<EntrySizes>,
 }
 
 /// Someone who follows the tree as it changes (watches, the registry).
@@ -66,6 +77,28 @@ pub struct Applied {
 
 /// A proposal on its way. Resolves when this member applied it.
 pub struct Pending(oneshot::Receiver<Applied>);
+
+/// A barrier that was begun: everything that was committed anywhere before is behind it.
+pub struct Barrier {
+    index: oneshot::Receiver<Result<u64, ProposeError>>,
+    applied: watch::Receiver<u64>,
+}
+
+impl Barrier {
+    /// Waits until this member has applied everything before the barrier.
+    ///
+    /// # Errors
+    /// [`ProposeError`] when the leader cannot be asked, or this member does not catch up in time.
+    pub async fn wait(self) -> Result<(), ProposeError> {
+        let wait = async {
+            let index = self.index.await.map_err(|_| ProposeError::Stopping)??;
+            reached(self.applied, index).await
+        };
+        timeout(BARRIER_TIMEOUT, wait)
+            .await
+            .unwrap_or(Err(ProposeError::NoLeader))
+    }
+}
 
 /// The proposal may or may not take effect: the leader was lost before this member heard of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -144,7 +177,7 @@ impl Ensemble {
 
     /// This member's number.
     pub fn member(&self) -> u64 {
-        self.inner.member
+        self.inner.me.member
     }
 
     /// Looks at the applied tree. Holds up `apply` meanwhile, so be quick; never nest calls. To keep a
@@ -162,7 +195,7 @@ impl Ensemble {
     /// # Cancel safety
     /// A cancelled call has proposed nothing.
     pub async fn propose(&self, actor: Actor, command: Command) -> Result<Pending, ProposeError> {
-        let bytes = data_bytes(&command);
+        let bytes = bytes_of(&actor, &command);
         let units = u32::try_from(1 + bytes / ROOM_UNIT)
             .unwrap_or(u32::MAX)
             .min(ROOM as u32);
@@ -194,19 +227,20 @@ impl Ensemble {
     /// # Errors
     /// [`ProposeError`] when the leader cannot be asked, or this member does not catch up in time.
     pub async fn barrier(&self) -> Result<(), ProposeError> {
-        let wait = async {
-            let (tx, rx) = oneshot::channel();
-            self.inner
-                .barriers
-                .send(tx)
-                .await
-                .map_err(|_| ProposeError::Stopping)?;
-            let index = rx.await.map_err(|_| ProposeError::Stopping)??;
-            reached(self.inner.shared.applied(), index).await
-        };
-        timeout(BARRIER_TIMEOUT, wait)
-            .await
-            .unwrap_or(Err(ProposeError::NoLeader))
+        self.begin_barrier().await?.wait().await
+    }
+
+    /// Begins a [`barrier`](Ensemble::barrier) that is to be waited for later. Waits only while very many are
+    /// under way.
+    ///
+    /// # Errors
+    /// [`ProposeError::Stopping`].
+    pub async fn begin_barrier(&self) -> Result<Barrier, ProposeError> {
+        let (tx, index) = oneshot::channel();
+        let sent = self.inner.barriers.send(tx).await;
+        sent.map_err(|_| ProposeError::Stopping)?;
+        let applied = self.applied();
+        Ok(Barrier { index, applied })
     }
 
     /// Notes that a session owned by this member gave a sign of life.
@@ -229,14 +263,14 @@ impl Ensemble {
         let facts = self.inner.raft.metrics();
         let facts = facts.borrow_watched();
         Status {
-            member: self.inner.member,
+            member: self.inner.me.member,
             role: role(&facts),
             leader: facts.current_leader,
             term: facts.current_term,
             last_log: facts.last_log_index.unwrap_or(0),
             committed: facts.local_committed.map_or(0, |id| id.index()),
             applied: facts.last_applied.map_or(0, |id| id.index()),
-            synced_followers: synced_followers(&facts),
+            synced_followers: following(&facts).synced_followers,
             voters: facts.membership_config.membership().voter_ids().count(),
             serving: *self.inner.contact.serving().borrow(),
         }
@@ -252,34 +286,96 @@ fn role(facts: &RaftMetrics<Types>) -> Role {
     }
 }
 
-/// Followers whose log is known to end near the leader's.
-fn synced_followers(facts: &RaftMetrics<Types>) -> usize {
-    let last = facts.last_log_index.unwrap_or(0);
-    let near = |index: u64| index + SYNCED_LAG >= last;
-    let peers = facts
-        .replication
-        .iter()
-        .flatten()
-        .filter(|(id, _)| **id != facts.id);
-    peers
-        .filter(|(_, matched)| matched.as_ref().is_some_and(|id| near(id.index())))
-        .count()
-}
-
-/// Entries a follower may be behind and still count as synced.
-const SYNCED_LAG: u64 = 1000;
-
-/// Bytes of data and paths a command brings along.
-fn data_bytes(command: &Command) -> usize {
-    let of = |op: &Op| match op {
-        Op::Create { path, data, .. } | Op::SetData { path, data, .. } => path.len() + data.len(),
-        Op::Delete { path, .. } | Op::SetAcl { path, .. } | Op::Check { path, .. } => path.len(),
+/// Bytes that a proposal brings along, about: all that a client can make long. What bounds batches by this is
+/// far enough from the limit of a frame for the rest.
+fn bytes_of(actor: &Actor, command: &Command) -> usize {
+    let identities = match actor {
+        Actor::Session { identities, .. } => {
+            let each = |i: &Identity| PART_OVERHEAD + i.scheme.len() + i.id.len();
+            identities.iter().map(each).sum()
+        }
+        Actor::Ensemble => 0,
     };
-    match command {
-        Command::One(op) => of(op),
-        Command::Multi(ops) => ops.iter().map(of).sum(),
+    let command = match command {
+        Command::One(op) => op_bytes(op),
+        Command::Multi(ops) => ops.iter().map(op_bytes).sum(),
         Command::OpenSession { .. }
         | Command::AttachSession { .. }
-        | Command::CloseSession { .. } => 0,
+        | Command::CloseSession { .. }
+        | Command::Introduce { .. } => 0,
+        Command::Reap { path } => path.len(),
+    };
+    identities + command
+}
+
+/// Bytes an operation, an entry of an ACL or an identity takes besides its texts and data, at most: tags, lengths,
+/// numbers.
+const PART_OVERHEAD: usize = 24;
+
+fn op_bytes(op: &Op) -> usize {
+    let (path, data, acl) = match op {
+        Op::Create {
+            path, data, acl, ..
+        } => (&**path, data.as_ref(), &acl[..]),
+        Op::SetData { path, data, .. } => (&**path, data.as_ref(), &[][..]),
+        Op::SetAcl { path, acl, .. } => (&**path, None, &acl[..]),
+        Op::Delete { path, .. } | Op::Check { path, .. } => (&**path, None, &[][..]),
+        Op::Refuse(_) => ("", None, &[][..]),
+    };
+    let acl = acl
+        .iter()
+        .map(|a| PART_OVERHEAD + a.scheme.len() + a.id.len());
+    PART_OVERHEAD + path.len() + data.map_or(0, Bytes::len) + acl.sum::<usize>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::{Acl, CreateMode, Zxid};
+
+    const LONG: usize = 10_000;
+
+    fn long() -> String {
+        "x".repeat(LONG)
+    }
+
+    fn create(path: &str, data: usize, acl: Vec<Acl>) -> Op {
+        Op::Create {
+            path: path.into(),
+            data: Some(Bytes::from(vec![0; data])),
+            acl,
+            mode: CreateMode::PERSISTENT,
+        }
+    }
+
+    #[test]
+    fn what_bounds_batches_counts_everything_that_a_client_can_make_long() {
+        let acl = || {
+            let (perms, scheme, id) = (31, "digest".into(), long());
+            vec![Acl { perms, scheme, id }]
+        };
+        let many = vec![Acl::open().swap_remove(0); LONG / 10];
+        let client = Actor::Session {
+            id: SessionId(1),
+            attachment: Zxid(1),
+            identities: Arc::new([Identity {
+                scheme: "digest".into(),
+                id: long(),
+            }]),
+        };
+        let ops = vec![create("/a", 0, Vec::new()); LONG / 10];
+        for (actor, command) in [
+            (&Actor::Ensemble, Command::One(create(&long(), 0, vec![]))),
+            (&Actor::Ensemble, Command::One(create("/a", LONG, vec![]))),
+            (&Actor::Ensemble, Command::One(create("/a", 0, acl()))),
+            (&Actor::Ensemble, Command::One(create("/a", 0, many))),
+            (&Actor::Ensemble, Command::Multi(ops)),
+            (&client, Command::One(create("/a", 0, vec![]))),
+        ] {
+            let bytes = bytes_of(actor, &command);
+            let encoded = postcard::to_stdvec(&(actor, &command)).expect("it encodes");
+            assert!(encoded.len() >= LONG / 2);
+            assert!(bytes + 64 >= encoded.len(), "{bytes}, {}", encoded.len());
+        }
     }
 }

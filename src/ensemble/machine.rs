@@ -105,10 +105,10 @@ impl RaftStateMachine<Types> for Machine {
             let log_id = entry.log_id();
             match entry.payload {
                 EntryPayload::Normal(proposal) => self.shared.apply(log_id, &proposal),
-                EntryPayload::Blank => self.shared.pass(log_id, None),
+                EntryPayload::Blank => self.shared.pass(log_id),
                 EntryPayload::Membership(membership) => {
                     let stored = StoredMembershipOf::<Types>::new(Some(log_id), membership);
-                    self.shared.pass(log_id, Some(stored));
+                    self.shared.member(log_id, stored);
                 }
             }
             if let Some(responder) = responder {

@@ -19,13 +19,18 @@ mod barrier;
 mod clock;
 mod contact;
 mod duties;
+mod founding;
 mod handle;
+mod inspect;
+mod joining;
 mod keeper;
 mod limits;
 pub mod log;
 mod machine;
 mod peer;
 mod proposer;
+mod pulse;
+mod reconfig;
 mod roster;
 mod running;
 mod sessions;
@@ -34,13 +39,16 @@ mod start;
 mod state;
 #[cfg(test)]
 mod suite;
+mod takeover;
 mod tickets;
 pub mod types;
 
 pub use handle::{
-    Applied, Ensemble, Follower, OutcomeUnknown, Pending, ProposeError, Role, Status,
+    Applied, Barrier, Ensemble, Follower, OutcomeUnknown, Pending, ProposeError, Role, Status,
 };
+pub use inspect::{Following, Saved, Storage};
 pub use limits::SNAPSHOT_ENTRIES;
+pub use reconfig::{ReconfigError, Reconfiguration};
 pub use roster::RosterError;
 pub use running::{MemberFailed, Running};
 pub use start::{Start, StartError};

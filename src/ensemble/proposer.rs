@@ -23,6 +23,7 @@ use openraft::async_runtime::WatchReceiver;
 use openraft::metrics::RaftServerMetrics;
 use std::sync::Arc;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 /// A proposal that waits for its turn.
 pub(super) struct Queued {
@@ -117,7 +118,7 @@ impl Proposer {
             Ok(link) => link,
             Err(error) => {
                 tracing::debug!(leader = route.leader, %error, "cannot forward to the leader yet");
-                tokio::time::sleep(BACKOFF_MIN).await;
+                pause(route, facts).await;
                 return true;
             }
         };
@@ -127,7 +128,7 @@ impl Proposer {
                 () = route_ends(route, facts) => return true,
                 error = link.ended() => {
                     tracing::debug!(leader = route.leader, %error, "forwarding ended");
-                    tokio::time::sleep(BACKOFF_MIN).await;
+                    pause(route, facts).await;
                     return true;
                 }
                 first = self.queue.recv() => {
@@ -190,6 +191,11 @@ async fn route_ends(route: &Route, facts: &mut WatchReceiverOf<Types, RaftServer
             return;
         }
     }
+}
+
+/// Waits a little before a way that has just failed is tried again; not at all once there is another.
+async fn pause(route: &Route, facts: &mut WatchReceiverOf<Types, RaftServerMetrics<Types>>) {
+    let _ = timeout(BACKOFF_MIN, route_ends(route, facts)).await;
 }
 
 fn current_route(facts: &RaftServerMetrics<Types>) -> Option<Route> {

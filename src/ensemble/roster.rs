@@ -31,6 +31,7 @@ impl Roster {
                 Member {
                     name: name.into(),
                     address: String::new(),
+                    election: None,
                 },
             )]);
             return Ok(Roster {
@@ -48,6 +49,7 @@ impl Roster {
             .zip(listed.map(|(name, address)| Member {
                 name: name.clone(),
                 address: address.clone(),
+                election: None,
             }))
             .collect();
         let ensemble = fingerprint(voters.values());
@@ -60,6 +62,7 @@ impl Roster {
             let observer = Some(Member {
                 name: name.into(),
                 address,
+                election: None,
             });
             return Ok(Roster {
                 ensemble,

@@ -2,14 +2,17 @@
 
 use super::barrier::{Barriers, Waiting};
 use super::duties::Duties;
+use super::founding;
 use super::handle::Ensemble;
 use super::keeper;
-use super::limits::HANDOVER_TIMEOUT;
+use super::limits::{COMMITTED_INTERVAL, HANDOVER_TIMEOUT};
 use super::log::Log;
 use super::machine::Machine;
 use super::peer::{self, Me, PeerServer};
 use super::proposer::{Proposer, Queued};
+use super::pulse::Pulse;
 use super::snapshot::SnapshotStore;
+use super::takeover::Takeover;
 use super::types::Types;
 use crate::telemetry::Metrics;
 use openraft::async_runtime::WatchReceiver;
@@ -19,7 +22,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 /// A member's running tasks, owned by the node.
@@ -29,6 +32,8 @@ pub struct Running {
     tasks: JoinSet<&'static str>,
     /// Ends the peer listener.
     stop: CancellationToken,
+    /// Time between a leader's heartbeats.
+    heartbeat: Duration,
 }
 
 /// A critical part of the member has died; the process must end.
@@ -49,8 +54,9 @@ pub(super) struct Queues {
 
 impl Running {
     /// A member without tasks yet.
-    pub(super) fn new(raft: Raft<Types, Machine>, log: Log) -> Running {
+    pub(super) fn new(raft: Raft<Types, Machine>, log: Log, heartbeat: Duration) -> Running {
         Running {
+            heartbeat,
             raft,
             log,
             tasks: JoinSet::new(),
@@ -118,9 +124,49 @@ impl Running {
         );
         self.spawn(
             "session expiry",
-            keeper::expire(ensemble.clone(), sessions(), metrics.clone()),
+            keeper::expire(ensemble.clone(), sessions(), metrics),
         );
-        self.spawn("serving watch", inner.contact.clone().watch(raft, metrics));
+        let contact = inner.contact.clone();
+        let takeover = Takeover {
+            me,
+            raft: raft.clone(),
+            contact: contact.clone(),
+        };
+        self.spawn("takeover", takeover.run());
+        let pulse = Pulse {
+            raft,
+            contact,
+            heartbeat: self.heartbeat,
+        };
+        self.spawn("heartbeats", pulse.run());
+        let log = self.log.clone();
+        self.spawn("committed index", async move {
+            let mut ticks = interval(COMMITTED_INTERVAL);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                log.write_committed().await;
+            }
+        });
+    }
+
+    /// Starts to look whether clients can be served; if a new tree `is_closing`, not before it is closed.
+    pub(super) fn spawn_serving_watch(
+        &mut self,
+        ensemble: &Ensemble,
+        is_closing: bool,
+        metrics: Arc<Metrics>,
+    ) {
+        if is_closing {
+            self.spawn("closing of the tree", founding::close(ensemble.clone()));
+        }
+        let (contact, shared) = (
+            ensemble.inner().contact.clone(),
+            ensemble.inner().shared.clone(),
+        );
+        let is_ready = move || !is_closing || !shared.read(founding::is_fresh);
+        let watch = contact.watch(self.raft.clone(), is_ready, metrics);
+        self.spawn("serving watch", watch);
     }
 
     /// Starts to listen for other members.
@@ -138,6 +184,7 @@ impl Running {
             raft,
             snapshots,
             contact: inner.contact.clone(),
+            ensemble: ensemble.clone(),
             duties,
         };
         self.spawn(
@@ -163,14 +210,13 @@ impl Running {
             }
         };
         let raft_died = async move {
-            let mut facts = raft.metrics();
-            loop {
-                if let Err(fatal) = &facts.borrow_and_update().running_state {
-                    return fatal.to_string();
-                }
-                if facts.changed().await.is_err() {
-                    return "its core has stopped".to_owned();
-                }
+            // Of Raft's facts these change most rarely, and the core's end closes all of them. To wait for the
+            // others would wake this task many times for each transaction.
+            let mut facts = raft.server_metrics();
+            while facts.changed().await.is_ok() {}
+            match &raft.metrics().borrow_watched().running_state {
+                Err(fatal) => fatal.to_string(),
+                Ok(()) => "its core has stopped".to_owned(),
             }
         };
         tokio::select! {

@@ -2,6 +2,7 @@
 
 use super::contact::Contact;
 use super::handle::{Ensemble, Follower, Inner};
+use super::joining::{self, ConfigChanged};
 use super::keeper;
 use super::limits::{BATCH_PROPOSALS, KEPT_PART, ROOM, SNAPSHOT_STALL};
 use super::log::{Identity, Log, OpenError};
@@ -13,7 +14,7 @@ use super::sessions::Sessions;
 use super::snapshot::SnapshotStore;
 use super::state::{Replica, Shared};
 use super::tickets::Tickets;
-use crate::config::EnsembleConfig;
+use crate::config::{EnsembleConfig, FreshAcl};
 use crate::telemetry::Metrics;
 use openraft::storage::RaftLogStorage;
 use openraft::{Config, Raft, SnapshotPolicy};
@@ -38,8 +39,14 @@ pub struct Start {
     pub followers: Vec<Arc<dyn Follower>>,
     /// Where its figures go.
     pub metrics: Arc<Metrics>,
+    /// `host:port` where its ZooKeeper clients connect, for `/zookeeper/config`; `None` if nobody else can reach it.
+    pub client: Option<String>,
+    /// Time between searches for containers and TTL znodes whose time is up, while this member leads.
+    pub reap_interval: Duration,
     /// Log entries between snapshots, at least 5; normally [`super::SNAPSHOT_ENTRIES`].
     pub snapshot_entries: u64,
+    /// Who may use the znodes that a new tree begins with.
+    pub fresh_acl: FreshAcl,
 }
 
 /// Why a member cannot start.
@@ -85,9 +92,13 @@ impl Ensemble {
         let (log, snapshots, replica) = open_disk(&start, me).await?;
 
         let sessions = Arc::new(Sessions::default());
+        sessions.replaced(&replica.tree);
+        let heartbeat = heartbeat(&start);
         let config = raft_config(&start).validate().map_err(raft_error)?;
         let mut followers = start.followers;
         followers.push(sessions.clone());
+        let config_changed = Arc::new(ConfigChanged::default());
+        followers.push(config_changed.clone());
         let shared = Arc::new(Shared::new(
             replica,
             Tickets::new(me.member, rand::random()),
@@ -105,7 +116,7 @@ impl Ensemble {
         let (proposals, proposal_queue) = mpsc::channel(ROOM);
         let (barriers, barrier_queue) = mpsc::channel(ROOM);
         let ensemble = Ensemble::new(Inner {
-            member: me.member,
+            me,
             raft: raft.clone(),
             shared,
             sessions,
@@ -113,20 +124,31 @@ impl Ensemble {
             proposals,
             barriers,
             room: Arc::new(Semaphore::new(ROOM)),
+            reconfiguring: tokio::sync::Mutex::new(()),
+            data_dir: start.data_dir.clone(),
+            entry_sizes: log.entry_sizes(),
         });
-        let mut running = Running::new(raft, log);
+        let mut running = Running::new(raft, log, heartbeat);
         let queues = Queues {
             proposals: proposal_queue,
             barriers: barrier_queue,
         };
-        running.spawn_all(me, &ensemble, queues, start.metrics);
+        let is_closing = start.fresh_acl == FreshAcl::Closed;
+        running.spawn_all(me, &ensemble, queues, start.metrics.clone());
+        running.spawn_serving_watch(&ensemble, is_closing, start.metrics.clone());
         if let Some(listener) = start.listener {
             running.spawn_listener(me, &ensemble, snapshots, listener);
         }
+        let reaping = keeper::reap(ensemble.clone(), start.reap_interval, start.metrics);
+        running.spawn("reaping", reaping);
+        if start.config.is_some() {
+            let introduction = joining::introduce(ensemble.clone(), start.client, config_changed);
+            running.spawn("introduction", introduction);
+        }
         let raft = running.raft().clone();
         match roster.observer {
-            Some(_) => running.spawn("observer's join", keeper::join(me, roster, raft)),
-            None => running.spawn("bootstrap", keeper::bootstrap(me, roster, raft)),
+            Some(_) => running.spawn("observer's join", joining::join(me, roster, raft)),
+            None => running.spawn("bootstrap", joining::bootstrap(me, roster, raft)),
         }
         Ok((ensemble, running))
     }
@@ -181,17 +203,23 @@ fn raft_error(error: impl std::fmt::Display) -> StartError {
     StartError::Raft(error.to_string())
 }
 
-fn raft_config(start: &Start) -> Config {
-    let heartbeat = start
+fn heartbeat(start: &Start) -> Duration {
+    start
         .config
         .as_ref()
-        .map_or(DEFAULT_HEARTBEAT, |c| c.heartbeat);
+        .map_or(DEFAULT_HEARTBEAT, |c| c.heartbeat)
+}
+
+fn raft_config(start: &Start) -> Config {
+    let heartbeat = heartbeat(start);
     let heartbeat = u64::try_from(heartbeat.as_millis()).unwrap_or(u64::MAX / 16);
     Config {
         cluster_name: "zoogate".into(),
         heartbeat_interval: heartbeat,
         election_timeout_min: heartbeat * 3,
-        election_timeout_max: heartbeat * 6,
+        // Also the lease that a silent leader has before anybody may follow it: at worst both, twice this, go
+        // by until an election begins.
+        election_timeout_max: heartbeat * 11 / 2,
         max_payload_entries: BATCH_PROPOSALS as u64,
         snapshot_policy: SnapshotPolicy::LogsSinceLast(start.snapshot_entries),
         max_in_snapshot_log_to_keep: start.snapshot_entries / KEPT_PART,

@@ -12,9 +12,10 @@
 use super::handle::{Applied, Follower};
 use super::tickets::Tickets;
 use super::types::{Proposal, Types};
-use crate::tree::{Tree, Zxid};
+use crate::tree::{MemberInfo, Tree, Zxid};
 use openraft::alias::{LogIdOf, StoredMembershipOf};
 use parking_lot::RwLock;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -110,16 +111,25 @@ impl Shared {
         drop(replica);
     }
 
-    /// Notes an entry that does not touch the tree.
-    pub(super) fn pass(
-        &self,
-        log_id: LogIdOf<Types>,
-        membership: Option<StoredMembershipOf<Types>>,
-    ) {
+    /// Notes an entry without meaning.
+    pub(super) fn pass(&self, log_id: LogIdOf<Types>) {
+        self.replica.write().last_applied = Some(log_id);
+    }
+
+    /// Takes over who the members are. Clients see it once a change is complete, not while two sets of voters
+    /// count.
+    pub(super) fn member(&self, log_id: LogIdOf<Types>, membership: StoredMembershipOf<Types>) {
+        let zxid = Zxid(log_id.index());
         let mut replica = self.replica.write();
         replica.last_applied = Some(log_id);
-        if let Some(membership) = membership {
-            replica.membership = membership;
+        let published = published(&membership);
+        replica.membership = membership;
+        let Some(members) = published else { return };
+        let events = replica.tree.set_membership(zxid, &members);
+        if !events.is_empty() {
+            for follower in &self.followers {
+                follower.applied(&replica.tree, zxid, &events);
+            }
         }
     }
 
@@ -144,4 +154,21 @@ impl Shared {
         drop(now);
         self.publish_applied();
     }
+}
+
+/// The members as clients see them; `None` while the voters change.
+fn published(membership: &StoredMembershipOf<Types>) -> Option<BTreeMap<u64, MemberInfo>> {
+    let membership = membership.membership();
+    let [voters] = membership.get_joint_config().as_slice() else {
+        return None;
+    };
+    let members = membership.nodes().map(|(id, member)| {
+        let info = MemberInfo {
+            address: member.address.clone(),
+            election: member.election,
+            voter: voters.contains(id),
+        };
+        (*id, info)
+    });
+    Some(members.collect())
 }

@@ -3,6 +3,7 @@
 use crate::tree::Transaction;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::sync::Arc;
 
 /// Who proposed an entry, so that this member can find the waiting client when it applies the entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -15,7 +16,8 @@ pub struct Origin {
     pub ticket: u64,
 }
 
-/// What a normal log entry carries: one transaction and where it came from.
+/// What a normal log entry carries: one transaction and where it came from. Entries share it: each is copied for
+/// every follower and once more to be applied.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proposal {
     /// Who waits for the outcome.
@@ -48,6 +50,15 @@ pub struct Member {
     pub name: String,
     /// Where it listens for other members, `host:port`.
     pub address: String,
+    /// The port for elections that `reconfig` told beside it. Shown to clients, not used.
+    pub election: Option<u16>,
+}
+
+impl Member {
+    /// Whether it is the same member at the same address.
+    pub(super) fn is_like(&self, other: &Member) -> bool {
+        self.name == other.name && self.address == other.address
+    }
 }
 
 impl fmt::Display for Member {
@@ -59,7 +70,7 @@ impl fmt::Display for Member {
 openraft::declare_raft_types!(
     /// The types openraft is generic over.
     pub Types:
-        D = Proposal,
+        D = Arc<Proposal>,
         R = Done,
         NodeId = u64,
         Node = Member,

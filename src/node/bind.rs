@@ -1,8 +1,10 @@
 //! Phase one: every socket of a node, bound before anything runs.
 
+use super::certificates;
 use super::error::NodeError;
 use crate::config::Config;
 use crate::proxy::Proxy;
+use crate::zk::Listeners;
 use std::net::SocketAddr;
 use tokio::net::TcpListener;
 
@@ -11,7 +13,7 @@ pub struct Bound {
     /// For other members; absent in an ensemble of one.
     pub(super) peers: Option<TcpListener>,
     /// For ZooKeeper clients.
-    pub(super) zookeeper: TcpListener,
+    pub(super) zookeeper: Listeners,
     /// For operators.
     pub(super) admin: TcpListener,
     /// For traffic.
@@ -22,15 +24,23 @@ impl Bound {
     /// Binds what `config` asks for, all or none.
     ///
     /// # Errors
-    /// [`NodeError::Bind`] or [`NodeError::Listener`] with the address.
+    /// [`NodeError::Bind`] or [`NodeError::Listener`] with the address, [`NodeError::Tls`] with the file.
     pub async fn bind(config: &Config) -> Result<Bound, NodeError> {
         let peers = match &config.ensemble {
             Some(ensemble) => Some(listen("ensemble", ensemble.listen).await?),
             None => None,
         };
+        let plain = listen("zookeeper", config.zookeeper.listen).await?;
+        let tls = match &config.zookeeper.tls {
+            Some(tls) => Some((
+                listen("zookeeper.tls", tls.listen).await?,
+                certificates::load(tls)?,
+            )),
+            None => None,
+        };
         Ok(Bound {
             peers,
-            zookeeper: listen("zookeeper", config.zookeeper.listen).await?,
+            zookeeper: Listeners { plain, tls },
             admin: listen("admin", config.admin.listen).await?,
             proxy: Proxy::bind(&config.listeners, config.node.workers)?,
         })

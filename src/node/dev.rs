@@ -10,8 +10,8 @@ use super::sample::{self, SERVICE};
 use super::serve::Signals;
 use crate::client::Hosts;
 use crate::config::{
-    AdminConfig, Config, DEFAULT_HEARTBEAT, DEFAULT_MAX_CONNECTIONS, DEFAULT_TICK_TIME,
-    EnsembleConfig, ListenerConfig, NodeConfig, Protocol, RuleConfig, ServiceName, ZookeeperConfig,
+    AdminConfig, Config, DEFAULT_HEARTBEAT, DEFAULT_MAX_CONNECTIONS, EnsembleConfig,
+    ListenerConfig, NodeConfig, Protocol, RuleConfig, ServiceName, ZookeeperConfig,
 };
 use crate::telemetry::init_logs;
 use std::collections::BTreeMap;
@@ -174,12 +174,7 @@ fn node_config(index: u16, free_ports: bool, dir: &Path) -> Config {
             observer: false,
             heartbeat: DEFAULT_HEARTBEAT,
         }),
-        zookeeper: ZookeeperConfig {
-            listen: at(2181),
-            tick_time: DEFAULT_TICK_TIME,
-            session_timeout_min: DEFAULT_TICK_TIME * 2,
-            session_timeout_max: DEFAULT_TICK_TIME * 20,
-        },
+        zookeeper: ZookeeperConfig::at(at(2181)),
         admin: AdminConfig { listen: at(9180) },
         listeners: vec![
             listener("http", at(8080), Protocol::Http),

@@ -2,6 +2,7 @@
 
 use crate::config::ConfigErrors;
 use crate::ensemble::{MemberFailed, StartError};
+use crate::net::TlsError;
 use crate::proxy::BindError;
 use crate::telemetry::LogsError;
 use std::io;
@@ -27,6 +28,9 @@ pub enum NodeError {
         #[source]
         source: io::Error,
     },
+    /// The certificate of the ZooKeeper port cannot be used.
+    #[error("[zookeeper.tls] cannot be set up")]
+    Tls(#[from] TlsError),
     /// A traffic listener cannot be bound.
     #[error(transparent)]
     Listener(#[from] BindError),
@@ -55,7 +59,7 @@ impl NodeError {
     pub fn is_usage(&self) -> bool {
         matches!(
             self,
-            NodeError::Config(_) | NodeError::Ensemble(StartError::Roster(_))
+            NodeError::Config(_) | NodeError::Tls(_) | NodeError::Ensemble(StartError::Roster(_))
         )
     }
 }

@@ -9,6 +9,8 @@
 //! A critical part that dies ends the process with an error: a node that cannot log or apply must not look alive.
 
 mod bind;
+mod certificates;
+mod commands;
 mod dev;
 mod error;
 mod running;

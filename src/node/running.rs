@@ -1,22 +1,26 @@
 //! A running node.
 
 use super::bind::Bound;
+use super::certificates;
+use super::commands::commands;
 use super::error::NodeError;
 use crate::admin::{self, AdminState, Health};
 use crate::config::Config;
 use crate::ensemble::{Ensemble, Running, SNAPSHOT_ENTRIES, Start};
+use crate::net::ServerTls;
 use crate::proxy::Serving;
 use crate::registry::{FileLayer, Registry};
 use crate::routing::{RoutingTable, Service};
 use crate::telemetry::Metrics;
-use crate::zk::{self, Watches};
+use crate::zk::{self, Monitor, Watches};
 use arc_swap::ArcSwap;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// A node with all its parts at work.
 pub struct Node {
@@ -27,13 +31,14 @@ pub struct Node {
     registry: Arc<Registry>,
     table: Arc<ArcSwap<RoutingTable>>,
     metrics: Arc<Metrics>,
+    tls: Option<Arc<ServerTls>>,
     proxy: Serving,
     health: Arc<Health>,
     tasks: JoinSet<&'static str>,
     /// Ends the ZooKeeper side.
     stop_zookeeper: CancellationToken,
-    /// Ends what must outlive it.
-    stop_rest: CancellationToken,
+    /// Ends what must outlive it, at the latest when the node is dropped.
+    stop_rest: DropGuard,
 }
 
 /// Where a node listens, with the ports the kernel chose.
@@ -41,6 +46,8 @@ pub struct Node {
 pub struct Addrs {
     /// ZooKeeper clients.
     pub zookeeper: SocketAddr,
+    /// ZooKeeper clients with TLS.
+    pub zookeeper_tls: Option<SocketAddr>,
     /// Operators.
     pub admin: SocketAddr,
     /// Traffic, by listener.
@@ -69,7 +76,10 @@ impl Node {
             listener: bound.peers,
             followers: vec![watches.clone(), registry.clone()],
             metrics: metrics.clone(),
+            client: config.zookeeper.advertised(addrs.zookeeper),
+            reap_interval: config.zookeeper.reap_interval,
             snapshot_entries: SNAPSHOT_ENTRIES,
+            fresh_acl: config.zookeeper.fresh_acl,
         })
         .await?;
         // The first table comes from this node's own disk: traffic flows before any leader is known.
@@ -81,12 +91,16 @@ impl Node {
         })?;
 
         let health = Arc::new(Health::default());
+        let client = addrs.zookeeper;
+        let monitor = Monitor::new(&config, client, ensemble.clone(), watches, metrics.clone());
         let state = AdminState {
+            commands: commands(monitor.clone()),
             metrics: metrics.clone(),
             table: table.clone(),
             ensemble: ensemble.clone(),
             health: health.clone(),
         };
+        let stop = CancellationToken::new();
         let mut node = Node {
             addrs,
             ensemble: ensemble.clone(),
@@ -94,32 +108,44 @@ impl Node {
             registry: registry.clone(),
             table,
             metrics: metrics.clone(),
+            tls: bound.zookeeper.tls.as_ref().map(|(_, tls)| tls.clone()),
             proxy,
             health,
             tasks: JoinSet::new(),
             stop_zookeeper: CancellationToken::new(),
-            stop_rest: CancellationToken::new(),
+            stop_rest: stop.clone().drop_guard(),
             config,
         };
-        let (stop_zk, stop) = (node.stop_zookeeper.clone(), node.stop_rest.clone());
-        let zookeeper = node.config.zookeeper.clone();
-        let (follower, stop_registry) = (ensemble.clone(), stop.clone());
-        node.spawn("registry", async move {
-            registry.follow(&follower, &stop_registry).await
+        let (follower, stop_registry) = (ensemble, stop.clone());
+        // On a thread of its own: a large table takes milliseconds to assemble, and heartbeats must not wait for it.
+        let runtime = Handle::current();
+        node.tasks.spawn_blocking(move || {
+            runtime.block_on(registry.follow(&follower, &stop_registry));
+            "registry"
         });
-        node.spawn(
-            "zookeeper",
-            zk::serve(
-                bound.zookeeper,
-                ensemble,
-                watches,
-                zookeeper,
-                metrics,
-                stop_zk,
-            ),
-        );
-        node.spawn("admin", admin::serve(bound.admin, state, stop));
+        let serving = zk::serve(bound.zookeeper, monitor, node.stop_zookeeper.clone());
+        node.spawn("zookeeper", serving);
+        node.spawn("admin", admin::serve(bound.admin, state, stop.clone()));
+        node.follow_certificates(stop);
         Ok(node)
+    }
+
+    /// Keeps the certificate of the ZooKeeper port as new as its files, if it has one.
+    fn follow_certificates(&mut self, stop: CancellationToken) {
+        let Some(tls) = self.tls.clone() else { return };
+        let metrics = self.metrics.clone();
+        certificates::note_expiry(&tls, &metrics);
+        self.spawn("certificates", async move {
+            let told = |reloaded| certificates::note_reload(reloaded, &tls, &metrics);
+            stop.run_until_cancelled(tls.clone().follow(told)).await;
+        });
+    }
+
+    /// Reads the certificate of the ZooKeeper port again, whether its files seem to have changed or not.
+    pub fn reload_certificates(&self) {
+        if let Some(tls) = &self.tls {
+            certificates::note_reload(tls.reload(), tls, &self.metrics);
+        }
     }
 
     fn spawn(&mut self, part: &'static str, task: impl Future<Output = ()> + Send + 'static) {
@@ -200,7 +226,7 @@ impl Node {
         self.stop_zookeeper.cancel();
         self.proxy.stop(grace).await;
         self.member.stop().await;
-        self.stop_rest.cancel();
+        drop(self.stop_rest);
         while let Some(ended) = self.tasks.join_next().await {
             if let Err(error) = ended {
                 tracing::error!(%error, "a task had panicked");
@@ -223,7 +249,11 @@ fn addrs(bound: &Bound) -> Result<Addrs, NodeError> {
         source,
     };
     Ok(Addrs {
-        zookeeper: bound.zookeeper.local_addr().map_err(system)?,
+        zookeeper: bound.zookeeper.plain.local_addr().map_err(system)?,
+        zookeeper_tls: match &bound.zookeeper.tls {
+            Some((listener, _)) => Some(listener.local_addr().map_err(system)?),
+            None => None,
+        },
         admin: bound.admin.local_addr().map_err(system)?,
         listeners: bound.proxy.local_addrs().clone(),
     })

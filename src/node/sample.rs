@@ -87,10 +87,7 @@ async fn register(name: &str, addr: SocketAddr, hosts: &Hosts) -> Result<Client,
     let service = format!("/services/{SERVICE}");
     client.create_all(&service).await?;
     let payload = format!(r#"{{"address":"{}","port":{}}}"#, addr.ip(), addr.port());
-    let mode = CreateMode {
-        ephemeral: true,
-        sequential: false,
-    };
+    let mode = CreateMode::EPHEMERAL;
     client
         .create(&format!("{service}/{name}"), payload, mode)
         .await?;

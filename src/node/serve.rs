@@ -3,7 +3,7 @@
 //! | signal | does |
 //! |---|---|
 //! | TERM, INT | drain and stop; a second one stops at once |
-//! | HUP | read the file again |
+//! | HUP | read the file again, and certificates |
 
 use super::bind::Bound;
 use super::error::NodeError;
@@ -33,16 +33,22 @@ pub async fn serve(path: &Path) -> Result<(), NodeError> {
     let bound = Bound::bind(&config).await?;
     let mut node = Node::start(config, bound).await?;
     let addrs = node.addrs();
+    if let Some(zookeeper_tls) = addrs.zookeeper_tls {
+        tracing::info!(%zookeeper_tls, "serving ZooKeeper clients with TLS");
+    }
     tracing::info!(zookeeper = %addrs.zookeeper, admin = %addrs.admin, listeners = ?addrs.listeners, "serving");
     loop {
         tokio::select! {
             error = node.failed() => return Err(error),
             asked = signals.next() => match asked {
                 Asked::Stop => break,
-                Asked::Reload => match Config::load(path) {
-                    Ok(config) => node.reload(config),
-                    Err(errors) => node.refuse_reload(&errors.to_string()),
-                },
+                Asked::Reload => {
+                    node.reload_certificates();
+                    match Config::load(path) {
+                        Ok(config) => node.reload(config),
+                        Err(errors) => node.refuse_reload(&errors.to_string()),
+                    }
+                }
             },
         }
     }

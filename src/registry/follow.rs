@@ -253,10 +253,7 @@ impl Follower for Registry {
 /// The name of the service that an event concerns.
 fn service_of(event: &Event) -> Option<&str> {
     match event {
-        Event::Created(path)
-        | Event::Deleted(path)
-        | Event::DataChanged(path)
-        | Event::ChildrenChanged(path) => layout::touched(path),
+        Event::Znode { path, .. } => layout::touched(path),
         Event::SessionAttached { .. } | Event::SessionClosed(_) => None,
     }
 }

@@ -82,7 +82,7 @@ pub fn read(tree: &Tree, scope: &Scope) -> Reading {
 fn read_service(tree: &Tree, service: &ServiceName) -> Registered {
     let settings = tree
         .get(&layout::settings_path(service))
-        .map(|znode| znode.data().clone());
+        .map(|znode| znode.data().cloned().unwrap_or_default());
     let Some(znode) = tree.get(&layout::service_path(service)) else {
         return Registered {
             settings,
@@ -98,7 +98,7 @@ fn read_service(tree: &Tree, service: &ServiceName) -> Registered {
     }
     let entry = |name: &str| {
         let znode = tree.get(&layout::instance_path(service, name))?;
-        Some((Arc::from(name), znode.data().clone()))
+        Some((Arc::from(name), znode.data().cloned().unwrap_or_default()))
     };
     Registered {
         exists: true,

@@ -29,9 +29,15 @@ families! {
         serving: IntGauge = gauge("serving", "1 while a leader is within reach and ZooKeeper clients are served.");
         sessions: IntGauge = gauge("sessions", "Open sessions in the ensemble.");
         sessions_expired: IntCounter = counter("sessions_expired_total", "Sessions expired by this member as the leader.");
+        znodes_reaped: IntCounter = counter("znodes_reaped_total", "Containers and TTL znodes removed by this member as the leader.");
         zk_connections: IntGauge = gauge("zookeeper_connections", "ZooKeeper clients connected here.");
         zk_requests: IntCounter = counter("zookeeper_requests_total", "ZooKeeper requests received here.");
         zk_request_duration: Histogram = histogram("zookeeper_request_duration_seconds", "From a ZooKeeper request's arrival to its reply being queued.", FAST);
+        zk_tls_refused: IntCounter = counter("zookeeper_tls_handshake_failures_total", "ZooKeeper clients turned away because their TLS handshake failed or took too long.");
+        zk_tls_reloads: IntCounter = counter("zookeeper_tls_reloads_total", "Changed certificates and keys of the ZooKeeper port taken into use.");
+        zk_tls_reload_failures: IntCounter = counter("zookeeper_tls_reload_failures_total", "Changed certificates and keys of the ZooKeeper port refused because they cannot be used.");
+        zk_tls_ok: IntGauge = gauge("zookeeper_tls_last_reload_successful", "1 unless the last change of certificate or key of the ZooKeeper port was refused.");
+        zk_tls_expiry: IntGauge = gauge("zookeeper_tls_certificate_expiry_timestamp_seconds", "When the certificate of the ZooKeeper port expires, Unix time; 0 without TLS.");
         watches: IntGauge = gauge("watches", "Watches set here.");
         znodes: IntGauge = gauge("znodes", "Znodes in the tree.");
         ephemerals: IntGauge = gauge("ephemerals", "Ephemeral znodes in the tree.");

@@ -56,6 +56,7 @@ impl Metrics {
             .set(1);
         let coordination = CoordinationMetrics::new(&r);
         coordination.settings_ok.set(1);
+        coordination.zk_tls_ok.set(1);
         Arc::new(Metrics {
             traffic: TrafficFamilies::new(&r),
             coordination,

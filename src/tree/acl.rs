@@ -1,14 +1,16 @@
 //! Which ACL lists are well-formed, and what is stored of them.
 //!
 //! Source: `PrepRequestProcessor.fixupACL` and the `isValid` methods of ZooKeeper's authentication
-//! providers. Permission bits that mean nothing are stored as given.
+//! providers. Permission bits that mean nothing are stored as given. `sasl` is refused, as by a ZooKeeper
+//! that has no SASL configured; an entry for nobody is `world:anyone` without bits.
 
 use super::{Acl, ErrorCode, Identity};
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::net::IpAddr;
 
-/// The list as it is stored: `auth` entries replaced by one entry per identity that the caller has proved,
-/// repeated entries dropped, order otherwise kept.
+/// The list as it is stored: repeated entries dropped, then `auth` entries replaced by one entry per identity
+/// that the caller has proved, order otherwise kept.
 ///
 /// # Errors
 /// [`ErrorCode::InvalidAcl`] when the list is empty, when one entry is malformed, or when it has an `auth`
@@ -27,12 +29,17 @@ pub(super) fn normalize<'a>(
         return Ok(Cow::Borrowed(entries));
     }
     let mut list = Vec::with_capacity(entries.len());
+    // A set, because comparing 50,000 entries of one request with each other would stop every member.
+    let mut seen = HashSet::with_capacity(entries.len());
     for entry in entries {
+        if !seen.insert(entry) {
+            continue;
+        }
         if entry.scheme == "auth" {
             expand(entry, identities, &mut list)?;
         } else {
             check(entry)?;
-            push_new(entry.clone(), &mut list);
+            list.push(entry.clone());
         }
     }
     Ok(Cow::Owned(list))
@@ -44,24 +51,16 @@ fn is_proof(identity: &Identity) -> bool {
 }
 
 fn expand(auth: &Acl, identities: &[Identity], list: &mut Vec<Acl>) -> Result<(), ErrorCode> {
-    let mut proofs = identities.iter().filter(|i| is_proof(i)).peekable();
-    if proofs.peek().is_none() {
-        return Err(ErrorCode::InvalidAcl);
-    }
-    for identity in proofs {
-        let entry = Acl {
-            perms: auth.perms,
-            scheme: identity.scheme.clone(),
-            id: identity.id.clone(),
-        };
-        push_new(entry, list);
-    }
-    Ok(())
-}
-
-fn push_new(entry: Acl, list: &mut Vec<Acl>) {
-    if !list.contains(&entry) {
-        list.push(entry);
+    let before = list.len();
+    list.extend(identities.iter().filter(|i| is_proof(i)).map(|proof| Acl {
+        perms: auth.perms,
+        scheme: proof.scheme.clone(),
+        id: proof.id.clone(),
+    }));
+    if list.len() > before {
+        Ok(())
+    } else {
+        Err(ErrorCode::InvalidAcl)
     }
 }
 
@@ -81,10 +80,9 @@ fn check(entry: &Acl) -> Result<(), ErrorCode> {
     }
 }
 
-/// `user:hash`, with exactly one colon.
+/// `user:hash`. ZooKeeper splits at colons and drops empty parts at the end, so colons may follow.
 fn is_digest(id: &str) -> bool {
-    id.split_once(':')
-        .is_some_and(|(_, hash)| !hash.is_empty() && !hash.contains(':'))
+    id.trim_end_matches(':').split(':').count() == 2
 }
 
 /// An address of either family, with or without a prefix length.
@@ -161,6 +159,7 @@ mod tests {
             "world|anyone",
             "digest|bob:hash=",
             "digest|:hash=",
+            "digest|bob:hash::",
             "ip|10.0.0.1",
             "ip|10.0.0.0/8",
             "ip|0.0.0.0/0",
@@ -183,6 +182,8 @@ mod tests {
             "digest|bob",
             "digest|bob:",
             "digest|a:b:c",
+            "digest|:",
+            "digest|::b",
             "ip|",
             "ip|10.0.0",
             "ip|10.0.0.1/33",
@@ -222,8 +223,14 @@ mod tests {
 
     #[test]
     fn repeated_entries_collapse_in_order() {
-        let entries = ["ip|10.0.0.1", "world|anyone", "ip|10.0.0.1", "auth|"];
-        let stored = check_list(&entries, &["digest|a:1", "digest|a:1"]);
+        let entries = [
+            "ip|10.0.0.1",
+            "world|anyone",
+            "ip|10.0.0.1",
+            "auth|",
+            "auth|",
+        ];
+        let stored = check_list(&entries, &["digest|a:1"]);
         let expected = ["ip|10.0.0.1", "world|anyone", "digest|a:1"];
         assert_eq!(stored, Ok(expected.map(acl).to_vec()));
     }

@@ -4,7 +4,7 @@
 //! refers to any more are swept out when the table has doubled, so that the sweep costs O(1) per insertion
 //! and a client that makes up a new list per request does not fill the memory.
 
-use super::{Acl, digest};
+use super::{Acl, access, digest};
 use hashbrown::HashTable;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -14,11 +14,24 @@ const SWEEP_FLOOR: usize = 64;
 
 /// An ACL list, valid and normalised.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct AclList {
+pub struct AclList {
     /// The entries, in the order given.
     pub(super) entries: Box<[Acl]>,
     /// Its share of a znode's digest.
     pub(super) hash: u64,
+    /// The permissions that everybody has, so that the common case needs no look at the entries.
+    pub(super) world: i32,
+}
+
+impl AclList {
+    /// The list of these entries.
+    pub(super) fn new(entries: &[Acl]) -> AclList {
+        AclList {
+            entries: entries.into(),
+            hash: digest::acl(entries),
+            world: access::of_the_world(entries),
+        }
+    }
 }
 
 impl std::hash::Hash for AclList {
@@ -56,10 +69,7 @@ impl AclTable {
             self.lists.retain(|list| Arc::strong_count(list) > 1);
             self.sweep_at = SWEEP_FLOOR.max(self.lists.len() * 2);
         }
-        let list = Arc::new(AclList {
-            entries: entries.into(),
-            hash: digest::acl(entries),
-        });
+        let list = Arc::new(AclList::new(entries));
         self.lists.insert_unique(hash, list.clone(), |list| {
             self.hasher.hash_one(&*list.entries)
         });

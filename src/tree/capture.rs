@@ -13,6 +13,7 @@
 
 use super::acl_table::AclList;
 use super::format::{self, Head, ZnodeItem};
+use super::membership::Membership;
 use super::record::{Content, Entry, Record, ZnodeId};
 use super::{Session, SessionId};
 use std::collections::HashMap;
@@ -26,7 +27,7 @@ const CHUNK_BYTES: usize = 1 << 20;
 /// A snapshot in progress.
 #[derive(Debug)]
 pub(super) struct Capture {
-    head: Option<Head>,
+    head: Option<(Head, Membership)>,
     sessions: std::vec::IntoIter<(SessionId, Session)>,
     next: u32,
     end: u32,
@@ -44,10 +45,16 @@ struct Image {
 }
 
 impl Capture {
-    /// Starts: `head` and `sessions` as they are now, the znodes in the first `slots` slots to follow.
-    pub(super) fn new(head: Head, sessions: Vec<(SessionId, Session)>, slots: usize) -> Capture {
+    /// Starts: `head`, `members` and `sessions` as they are now, the znodes in the first `slots` slots to
+    /// follow.
+    pub(super) fn new(
+        head: Head,
+        members: Membership,
+        sessions: Vec<(SessionId, Session)>,
+        slots: usize,
+    ) -> Capture {
         Capture {
-            head: Some(head),
+            head: Some((head, members)),
             sessions: sessions.into_iter(),
             next: 0,
             end: u32::try_from(slots).expect("slots are numbered by 32 bits"),
@@ -76,8 +83,9 @@ impl Capture {
     /// Writes the next chunk: at most `limit` sessions or slots. `None` when all is written.
     pub(super) fn chunk(&mut self, entries: &[Option<Entry>], limit: usize) -> Option<Vec<u8>> {
         let mut out = Vec::new();
-        if let Some(head) = self.head.take() {
+        if let Some((head, members)) = self.head.take() {
             head.write(&mut out);
+            format::write_members(&members, &mut out);
         } else if self.sessions.len() == 0 && self.next == self.end {
             return None;
         }
@@ -109,7 +117,7 @@ impl Capture {
             acl,
             record,
             segment,
-            data: &content.data,
+            data: content.data.as_deref(),
         }
         .write(out);
     }

@@ -3,7 +3,7 @@
 //! A [`Transaction`] is the only way to change the tree. Everything that is not a function of the tree
 //! (time, random bytes, who is asking) travels inside it, so that every member computes the same.
 
-use super::{ErrorCode, SessionId, Stat, Zxid};
+use super::{AclList, ErrorCode, SessionId, Stat, Zxid};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -32,14 +32,14 @@ pub enum Actor {
         /// What the connection has proved about its client.
         identities: Arc<[Identity]>,
     },
-    /// The ensemble itself: opening, attaching and expiring sessions.
+    /// The ensemble itself: opening, attaching and expiring sessions, housekeeping. No ACL stops it.
     Ensemble,
 }
 
 /// Something a connection has proved about its client, as ACLs name it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
-    /// `digest`, `ip`, `x509`, `super`.
+    /// `digest`, `ip`, `x509`; or `super`, which may do everything.
     pub scheme: String,
     /// The identity within the scheme.
     pub id: String,
@@ -76,6 +76,20 @@ pub enum Command {
         /// The attachment that expired; `None` when the client itself closes.
         attachment: Option<Zxid>,
     },
+    /// Removes a container or TTL znode whose time is up. Proposed by the leader, as the ensemble; void if the
+    /// znode has come to use again since: [`ErrorCode::BadVersion`], or [`ErrorCode::NoNode`] if it is gone.
+    Reap {
+        /// The znode.
+        path: Arc<str>,
+    },
+    /// Says where clients reach a member: part of `/zookeeper/config`. Proposed by that member, as the
+    /// ensemble; refused with [`ErrorCode::BadArguments`] if it is no address.
+    Introduce {
+        /// The member.
+        member: u64,
+        /// `host:port` of its ZooKeeper port; `None` if it has none that others can reach.
+        client: Option<String>,
+    },
     /// One operation.
     One(Op),
     /// Several operations, all or nothing.
@@ -89,11 +103,11 @@ pub enum Op {
     Create {
         /// Its path; for sequential modes the prefix of it.
         path: Arc<str>,
-        /// Its data.
-        data: Bytes,
+        /// Its data; null, which some clients write, is not the same as empty.
+        data: Option<Bytes>,
         /// Its ACL.
         acl: Vec<Acl>,
-        /// Persistent or ephemeral, sequential or not.
+        /// How long it lives, sequential or not.
         mode: CreateMode,
     },
     /// Deletes a znode without children.
@@ -108,7 +122,7 @@ pub enum Op {
         /// The znode.
         path: Arc<str>,
         /// The new data.
-        data: Bytes,
+        data: Option<Bytes>,
         /// Expected data version, -1 for any.
         version: i32,
     },
@@ -128,15 +142,50 @@ pub enum Op {
         /// Expected data version, -1 for any.
         version: i32,
     },
+    /// Fails. Stands for an operation of a multi whose form is wrong: those before it are tried first,
+    /// because the first failure is the one that is told.
+    Refuse(ErrorCode),
 }
 
 /// How a znode is created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreateMode {
-    /// Lives as long as its session.
-    pub ephemeral: bool,
+    /// How long it lives.
+    pub lifetime: Lifetime,
     /// Gets a ten-digit suffix from its parent's counter.
     pub sequential: bool,
+}
+
+/// How long a znode lives if nobody deletes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Lifetime {
+    /// For ever.
+    Persistent,
+    /// As long as the session that created it.
+    Ephemeral,
+    /// Until its last child is gone; as long as it never had one, for ever.
+    Container,
+    /// Until it has no children and its data was not set for this many milliseconds: 1 to 2^40 - 1.
+    Ttl(u64),
+}
+
+impl CreateMode {
+    /// Lives for ever, under the name given.
+    pub const PERSISTENT: CreateMode = CreateMode {
+        lifetime: Lifetime::Persistent,
+        sequential: false,
+    };
+
+    /// Lives as long as its session, under the name given.
+    pub const EPHEMERAL: CreateMode = CreateMode {
+        lifetime: Lifetime::Ephemeral,
+        sequential: false,
+    };
+
+    /// Whether it lives as long as its session.
+    pub fn is_ephemeral(self) -> bool {
+        self.lifetime == Lifetime::Ephemeral
+    }
 }
 
 /// One entry of an access-control list.
@@ -184,6 +233,8 @@ pub enum Reply {
     },
     /// The session is closed.
     Closed,
+    /// A [`Command::Reap`] or [`Command::Introduce`] took effect.
+    Done,
     /// The result of [`Command::One`].
     One(OpReply),
     /// The results of [`Command::Multi`], in order; or, when nothing was done, which operation failed and why.
@@ -219,17 +270,31 @@ pub enum OpReply {
     Checked,
 }
 
+/// What happened to a znode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Change {
+    /// It appeared.
+    Created,
+    /// It went.
+    Deleted,
+    /// Its data was set.
+    Data,
+    /// A child of it appeared or went.
+    Children,
+}
+
 /// Something that happened, for watchers and for the registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A znode appeared.
-    Created(Arc<str>),
-    /// A znode went.
-    Deleted(Arc<str>),
-    /// A znode's data was set.
-    DataChanged(Arc<str>),
-    /// A child of this znode appeared or went.
-    ChildrenChanged(Arc<str>),
+    /// Something happened to a znode.
+    Znode {
+        /// What.
+        change: Change,
+        /// The znode.
+        path: Arc<str>,
+        /// Its ACL at that moment, of a deleted one the last: who may not read it hears nothing of it.
+        acl: Arc<AclList>,
+    },
     /// A session was opened or attached: connections with an older attachment are over.
     SessionAttached {
         /// The session.

@@ -1,13 +1,16 @@
 //! The running digest: 64 bits that are equal on two members exactly when their trees are, but for chance.
 //!
 //! ```text
-//! digest        = sum over znodes of (record + content) + sum over sessions, wrapping
+//! digest        = sum over znodes of (record + content) + sum over sessions + sum over members
+//!                 + sum over clients, that is members that introduced themselves; all wrapping
 //! path(/)       = 0
 //! path(P/S)     = xxh3(S, seed path(P))
 //! record(Z)     = xxh3(the numbers of Z's stat, 72 bytes, seed path(Z))
-//! content(Z)    = xxh3(data, seed xxh3(acl, seed path(Z)))
+//! content(Z)    = xxh3(data, seed xxh3(acl, seed path(Z))); of null data that seed alone
 //! acl           = for each entry in turn: h = xxh3(id, seed xxh3(scheme, seed xxh3(perms, seed h)))
 //! session(S)    = xxh3(password, timeout, attachment, member: 36 bytes; seed its id)
+//! member(M)     = xxh3(address, seed 2 id; 2 id + 1 if it votes)
+//! client(M)     = xxh3(address for clients, seed not (2 id)); if it has none xxh3(nothing, seed not (2 id + 1))
 //! ```
 //! A sum, because then a change costs one subtraction and one addition, in any order. Two terms per znode,
 //! because creating a child changes its parent's numbers: the parent's data need not be read for that.
@@ -15,7 +18,7 @@
 //! bits; it does not resist someone who constructs collisions.
 
 use super::record::{Content, Record};
-use super::{Acl, Session, SessionId};
+use super::{Acl, MemberInfo, Session, SessionId};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// `path(/)`.
@@ -38,7 +41,7 @@ pub(super) fn record(path: u64, record: &Record) -> u64 {
         u64::from(record.version as u32),
         u64::from(record.aversion as u32),
         u64::from(record.creates as u32) << 32 | u64::from(record.children),
-        record.owner.0 as u64,
+        record.owner.to_bits() as u64,
     ];
     for (to, number) in bytes.chunks_exact_mut(8).zip(numbers) {
         to.copy_from_slice(&number.to_le_bytes());
@@ -49,7 +52,10 @@ pub(super) fn record(path: u64, record: &Record) -> u64 {
 /// The term of a znode's data and ACL.
 pub(super) fn content(path: u64, content: &Content) -> u64 {
     let seed = xxh3_64_with_seed(&content.acl.hash.to_le_bytes(), path);
-    xxh3_64_with_seed(&content.data, seed)
+    content
+        .data
+        .as_ref()
+        .map_or(seed, |data| xxh3_64_with_seed(data, seed))
 }
 
 /// Hash of an ACL list.
@@ -59,6 +65,19 @@ pub(super) fn acl(entries: &[Acl]) -> u64 {
         let hash = xxh3_64_with_seed(entry.scheme.as_bytes(), hash);
         xxh3_64_with_seed(entry.id.as_bytes(), hash)
     })
+}
+
+/// The term of a member.
+pub(super) fn member(id: u64, member: &MemberInfo) -> u64 {
+    let election = u64::from(member.election.unwrap_or_default()) << 48;
+    let seed = id.wrapping_mul(2).wrapping_add(u64::from(member.voter)) ^ election;
+    xxh3_64_with_seed(member.address.as_bytes(), seed)
+}
+
+/// The term of a member's address for clients, once the member has told it.
+pub(super) fn client(id: u64, client: Option<&str>) -> u64 {
+    let seed = id.wrapping_mul(2).wrapping_add(u64::from(client.is_none()));
+    xxh3_64_with_seed(client.unwrap_or_default().as_bytes(), !seed)
 }
 
 /// The term of a session.

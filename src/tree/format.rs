@@ -3,27 +3,37 @@
 //! A snapshot is a sequence of items; a chunk holds whole items. All integers are little-endian.
 //!
 //! ```text
-//! head     1  version u8 = 1, last zxid u64, last time i64, digest u64, sessions u64, znodes u64
+//! head     1  version u8 = 2, last zxid u64, last time i64, digest u64, sessions u64, znodes u64, members u64,
+//!             clients u64
 //! session  2  id i64, password 16 bytes, timeout u32 (ms), attachment u64, member u64
 //! acl      3  entries u32, each: perms i32, scheme text, id text
 //! znode    4  slot u32, parent's slot u32, acl u32, czxid u64, mzxid u64, pzxid u64, ctime i64, mtime i64,
 //!             version i32, aversion i32, creates i32, children u32, owner i64, segment text, data bytes
-//! text, bytes: length u32, then as many bytes
+//! member   5  id u64, votes u8 (0 no, 1 yes), election port u16 (0 none of its own), address text
+//! client   6  id u64 of a member that introduced itself, address for clients bytes; null if it has none
+//! text, bytes: length u32, then as many bytes; length 2^32 - 1 is null
 //! ```
-//! Order: the head; the sessions by id; the znodes by slot, beginning with the root in slot 0. An ACL list
+//! Order: the head; the members by id; the clients by id; the sessions by id; the znodes by slot, beginning with the root in slot 0. An ACL list
 //! comes before the first znode that has it; znodes refer to lists by their position among the lists, from 0.
 
+use super::membership::Membership;
+use super::owner::Owner;
 use super::record::Record;
-use super::{Acl, Session, SessionId, SnapshotError, Zxid};
+use super::{Acl, MemberInfo, Session, SessionId, SnapshotError, Zxid};
 use bytes::{Buf, BufMut, TryGetError};
 
 /// Version of the format, in the head.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+
+/// The length of null data: no frame is as long as that.
+const NULL: u32 = u32::MAX;
 
 const HEAD: u8 = 1;
 const SESSION: u8 = 2;
 const ACL: u8 = 3;
 const ZNODE: u8 = 4;
+const MEMBER: u8 = 5;
+const CLIENT: u8 = 6;
 
 /// What the items add up to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +48,10 @@ pub(super) struct Head {
     pub(super) sessions: u64,
     /// Number of znode items.
     pub(super) znodes: u64,
+    /// Number of member items.
+    pub(super) members: u64,
+    /// Number of client items.
+    pub(super) clients: u64,
 }
 
 /// A znode as it travels.
@@ -54,7 +68,7 @@ pub(super) struct ZnodeItem<'a> {
     /// Last segment of its path.
     pub(super) segment: &'a str,
     /// Its data.
-    pub(super) data: &'a [u8],
+    pub(super) data: Option<&'a [u8]>,
 }
 
 /// One item, as it is read.
@@ -68,6 +82,10 @@ pub(super) enum Item<'a> {
     Acl(Vec<Acl>),
     /// A znode.
     Znode(ZnodeItem<'a>),
+    /// A member.
+    Member(u64, MemberInfo),
+    /// Where clients reach a member.
+    Client(u64, Option<String>),
 }
 
 impl Head {
@@ -80,6 +98,8 @@ impl Head {
         out.put_u64_le(self.digest);
         out.put_u64_le(self.sessions);
         out.put_u64_le(self.znodes);
+        out.put_u64_le(self.members);
+        out.put_u64_le(self.clients);
     }
 
     fn read(input: &mut &[u8]) -> Result<Head, SnapshotError> {
@@ -93,8 +113,45 @@ impl Head {
             digest: input.try_get_u64_le()?,
             sessions: input.try_get_u64_le()?,
             znodes: input.try_get_u64_le()?,
+            members: input.try_get_u64_le()?,
+            clients: input.try_get_u64_le()?,
         })
     }
+}
+
+/// Appends the members and their addresses for clients.
+pub(super) fn write_members(membership: &Membership, out: &mut Vec<u8>) {
+    for (id, member) in &membership.members {
+        out.put_u8(MEMBER);
+        out.put_u64_le(*id);
+        out.put_u8(member.voter.into());
+        out.put_u16_le(member.election.unwrap_or_default());
+        write_bytes(member.address.as_bytes(), out);
+    }
+    for (id, client) in &membership.clients {
+        out.put_u8(CLIENT);
+        out.put_u64_le(*id);
+        write_data(client.as_ref().map(String::as_bytes), out);
+    }
+}
+
+fn read_member(input: &mut &[u8]) -> Result<(u64, MemberInfo), SnapshotError> {
+    let id = input.try_get_u64_le()?;
+    let member = MemberInfo {
+        voter: input.try_get_u8()? == 1,
+        election: Some(input.try_get_u16_le()?).filter(|port| *port != 0),
+        address: read_text(input)?.into(),
+    };
+    Ok((id, member))
+}
+
+fn read_client(input: &mut &[u8]) -> Result<(u64, Option<String>), SnapshotError> {
+    let id = input.try_get_u64_le()?;
+    let client = match read_data(input)? {
+        Some(bytes) => Some(text(bytes)?.into()),
+        None => None,
+    };
+    Ok((id, client))
 }
 
 /// Appends a session.
@@ -162,9 +219,9 @@ impl<'a> ZnodeItem<'a> {
         out.put_i32_le(record.aversion);
         out.put_i32_le(record.creates);
         out.put_u32_le(record.children);
-        out.put_i64_le(record.owner.0);
+        out.put_i64_le(record.owner.to_bits());
         write_bytes(self.segment.as_bytes(), out);
-        write_bytes(self.data, out);
+        write_data(self.data, out);
     }
 
     fn read(input: &mut &'a [u8]) -> Result<ZnodeItem<'a>, SnapshotError> {
@@ -182,10 +239,10 @@ impl<'a> ZnodeItem<'a> {
                 aversion: input.try_get_i32_le()?,
                 creates: input.try_get_i32_le()?,
                 children: input.try_get_u32_le()?,
-                owner: SessionId(input.try_get_i64_le()?),
+                owner: Owner::from_bits(input.try_get_i64_le()?).ok_or(SnapshotError::Owner)?,
             },
             segment: read_text(input)?,
-            data: read_bytes(input)?,
+            data: read_data(input)?,
         })
     }
 }
@@ -201,6 +258,8 @@ impl<'a> Item<'a> {
             SESSION => read_session(input).map(|(id, session)| Item::Session(id, session)),
             ACL => read_acl(input).map(Item::Acl),
             ZNODE => ZnodeItem::read(input).map(Item::Znode),
+            MEMBER => read_member(input).map(|(id, member)| Item::Member(id, member)),
+            CLIENT => read_client(input).map(|(id, client)| Item::Client(id, client)),
             other => Err(SnapshotError::UnknownItem(other)),
         }
     }
@@ -209,6 +268,22 @@ impl<'a> Item<'a> {
 fn write_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     out.put_u32_le(bytes.len() as u32);
     out.put_slice(bytes);
+}
+
+fn write_data(data: Option<&[u8]>, out: &mut Vec<u8>) {
+    match data {
+        Some(data) => write_bytes(data, out),
+        None => out.put_u32_le(NULL),
+    }
+}
+
+fn read_data<'a>(input: &mut &'a [u8]) -> Result<Option<&'a [u8]>, SnapshotError> {
+    let mut ahead = *input;
+    if ahead.try_get_u32_le()? == NULL {
+        *input = ahead;
+        return Ok(None);
+    }
+    read_bytes(input).map(Some)
 }
 
 fn read_bytes<'a>(input: &mut &'a [u8]) -> Result<&'a [u8], SnapshotError> {
@@ -221,7 +296,11 @@ fn read_bytes<'a>(input: &mut &'a [u8]) -> Result<&'a [u8], SnapshotError> {
 }
 
 fn read_text<'a>(input: &mut &'a [u8]) -> Result<&'a str, SnapshotError> {
-    std::str::from_utf8(read_bytes(input)?).map_err(|_| SnapshotError::NotText)
+    text(read_bytes(input)?)
+}
+
+fn text(bytes: &[u8]) -> Result<&str, SnapshotError> {
+    std::str::from_utf8(bytes).map_err(|_| SnapshotError::NotText)
 }
 
 impl From<TryGetError> for SnapshotError {

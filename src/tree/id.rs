@@ -38,12 +38,45 @@ impl SessionId {
     /// The id of the session that `member` opens by the transaction `zxid`. The high byte stays below
     /// 0x7f because ZooKeeper reserves 0x80 and 0xff there for containers and TTL nodes.
     pub fn new(member: u64, zxid: Zxid) -> SessionId {
-        SessionId((((member % 0x7f) << 56) | (zxid.0 & 0x00ff_ffff_ffff_ffff)) as i64)
+        SessionId((((member % 0x7f) << 56) | (zxid.0 & LOW)) as i64)
+    }
+
+    /// The id of a session that only one member knows. Its high byte is 0x7f, which no other session has.
+    pub fn local(number: u64) -> SessionId {
+        SessionId(((LOCAL << 56) | (number & LOW)) as i64)
+    }
+
+    /// Whether only one member knows it.
+    pub fn is_local(self) -> bool {
+        self.0 as u64 >> 56 == LOCAL
     }
 }
+
+/// What is below the high byte of a session's id.
+const LOW: u64 = 0x00ff_ffff_ffff_ffff;
+
+/// The high byte of a local session's id.
+const LOCAL: u64 = 0x7f;
 
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "0x{:x}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn local_sessions_are_told_from_all_others_and_from_what_zookeeper_reserves() {
+        for number in [0, 1, u64::MAX] {
+            let local = SessionId::local(number);
+            assert!(local.is_local() && local.0 > 0);
+        }
+        for member in [0, 1, 0x7e, 0x7f, 0xff, u64::MAX] {
+            assert!(!SessionId::new(member, Zxid(u64::MAX)).is_local());
+        }
+        assert!(!SessionId::NONE.is_local());
     }
 }

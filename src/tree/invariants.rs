@@ -2,7 +2,7 @@
 
 use super::record::{Entry, ZnodeId};
 use super::store::{Store, Totals};
-use super::{SessionId, Tree, digest, path};
+use super::{SessionId, Tree, digest, path, quota};
 use std::collections::{BTreeSet, HashMap};
 
 impl Tree {
@@ -69,15 +69,23 @@ fn check_totals(store: &Store) {
     let mut digest = 0u64;
     let mut totals = Totals::default();
     let mut ephemerals: HashMap<SessionId, BTreeSet<ZnodeId>> = HashMap::new();
+    let mut perishables = BTreeSet::new();
     for (id, entry) in occupied(store) {
         digest = digest.wrapping_add(entry.digest());
-        totals.bytes += (store.path(id).len() + entry.content.data.len()) as u64;
+        totals.bytes += (store.path(id).len() + entry.content.length()) as u64;
         if entry.record.is_ephemeral() {
             totals.ephemerals += 1;
-            ephemerals.entry(entry.record.owner).or_default().insert(id);
+            let session = entry.record.owner.session();
+            ephemerals.entry(session).or_default().insert(id);
+        }
+        if entry.record.is_perishable() {
+            perishables.insert(id);
         }
     }
     assert_eq!(digest, store.digest, "digest of the znodes");
     assert_eq!(totals, store.totals, "totals");
     assert_eq!(ephemerals, store.ephemerals, "ephemerals by session");
+    let limits = occupied(store).filter(|(_, entry)| *entry.segment == *quota::LIMITS);
+    assert_eq!(limits.count(), store.limits, "limits of quotas");
+    assert_eq!(perishables, store.perishables, "containers and TTL znodes");
 }

@@ -7,6 +7,7 @@
 use super::acl_table::{AclList, AclTable};
 use super::digest;
 use super::format::{Head, Item, ZnodeItem};
+use super::membership::Membership;
 use super::record::{Content, Entry, ZnodeId};
 use super::session::Sessions;
 use super::store::Store;
@@ -29,13 +30,16 @@ pub enum SnapshotError {
     /// A name is not UTF-8.
     #[error("a name in the snapshot is not UTF-8")]
     NotText,
+    /// A znode has a lifetime that there is not.
+    #[error("a znode in the snapshot has an owner of no known kind")]
+    Owner,
     /// The head is missing, or not the first item, or there twice.
     #[error("the head of the snapshot is missing or out of place")]
     Head,
     /// Fewer or more items than the head says.
     #[error("the snapshot has {found} {what}, but its head says {expected}")]
     Count {
-        /// Sessions or znodes.
+        /// Sessions, znodes, members or clients.
         what: &'static str,
         /// As the head says.
         expected: u64,
@@ -67,6 +71,7 @@ pub enum SnapshotError {
 #[derive(Debug)]
 pub struct TreeLoader {
     head: Option<Head>,
+    membership: Membership,
     sessions: Sessions,
     acls: AclTable,
     lists: Vec<Arc<AclList>>,
@@ -87,6 +92,7 @@ impl TreeLoader {
     pub fn new() -> TreeLoader {
         TreeLoader {
             head: None,
+            membership: Membership::default(),
             sessions: Sessions::default(),
             acls: AclTable::new(),
             lists: Vec::new(),
@@ -107,6 +113,12 @@ impl TreeLoader {
                 (Item::Session(id, session), _) => self.sessions.put(id, session),
                 (Item::Acl(entries), _) => self.lists.push(self.acls.intern(&entries)),
                 (Item::Znode(item), _) => self.push(&item)?,
+                (Item::Member(id, member), _) => {
+                    self.membership.members.insert(id, member);
+                }
+                (Item::Client(id, client), _) => {
+                    self.membership.clients.insert(id, client);
+                }
             }
         }
         Ok(())
@@ -127,12 +139,12 @@ impl TreeLoader {
         }
         let acl = self.lists.get(item.acl as usize);
         let acl = acl.ok_or_else(|| refuse("has an unknown ACL"))?.clone();
-        let owner = item.record.owner;
+        let owner = item.record.owner.session();
         if owner != SessionId::NONE && self.sessions.find(owner).is_none() {
             return Err(refuse("belongs to an unknown session"));
         }
         let content = Content {
-            data: Bytes::copy_from_slice(item.data),
+            data: item.data.map(Bytes::copy_from_slice),
             acl,
         };
         let parent = ZnodeId(item.parent);
@@ -150,6 +162,9 @@ impl TreeLoader {
         let head = self.head.ok_or(SnapshotError::Head)?;
         expect_count("sessions", head.sessions, self.sessions.len())?;
         expect_count("znodes", head.znodes, self.entries.len())?;
+        let Membership { members, clients } = &self.membership;
+        expect_count("members", head.members, members.len())?;
+        expect_count("clients", head.clients, clients.len())?;
         if self.entries.is_empty() {
             return Err(SnapshotError::Missing("/"));
         }
@@ -164,6 +179,7 @@ impl TreeLoader {
         let tree = Tree {
             store,
             sessions: self.sessions,
+            membership: self.membership,
             last_zxid: head.last_zxid,
             last_time_ms: head.last_time_ms,
         };

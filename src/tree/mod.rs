@@ -8,13 +8,14 @@
 //!   Transaction --> Tree::apply --> Outcome { result, events }
 //!                     |
 //!                     +-- sessions     open, attach, close; admission of every request
-//!                     +-- execution    checks, change and events of each operation; multi = all or nothing
-//!                           |
+//!                     +-- membership   members and their addresses; writes /zookeeper/config
+//!                     +-- execution    checks (access: ACLs, quota: hard limits), change and events of each
+//!                           |          operation; multi = all or nothing
 //!                           +-- store  znodes in slots, index by (parent, name), counts, running digest
 //!                                 +-- journal   inverse steps of a multi under way
 //!                                 +-- capture   images of slots for a snapshot under way
 //!
-//!   reads      Tree::get -> Znode, Tree::session, Tree::counts, Tree::digest
+//!   reads      Tree::get -> Znode, Tree::session, Tree::counts, Tree::quotas, Tree::reapable, Tree::digest
 //!   snapshots  Tree::start_snapshot, snapshot_chunk --bytes (format)--> TreeLoader -> Tree
 //! ```
 //!
@@ -25,9 +26,8 @@
 //! 4. Zxids and times never go back.
 //! 5. The digest and the counts are those of the znodes and sessions there are.
 //!
-//! Permissions of ACLs are kept, not enforced yet; containers, TTL znodes and quotas do not exist yet.
-//!
 //! Source: ZooKeeper 3.9 (`DataTree`, `PrepRequestProcessor`), whose behaviour this reproduces.
+mod access;
 mod acl;
 mod acl_table;
 mod capture;
@@ -41,7 +41,10 @@ mod index;
 mod invariants;
 mod journal;
 mod loader;
+mod membership;
+mod owner;
 mod path;
+mod quota;
 mod record;
 mod session;
 mod snapshot;
@@ -56,13 +59,18 @@ mod tests;
 mod tree;
 mod znode;
 
+pub use access::Permission;
+pub use acl_table::AclList;
 pub use command::{
-    Acl, Actor, Command, CreateMode, Event, Identity, MultiFailure, Op, OpReply, Outcome, Reply,
-    Transaction,
+    Acl, Actor, Change, Command, CreateMode, Event, Identity, Lifetime, MultiFailure, Op, OpReply,
+    Outcome, Reply, Transaction,
 };
 pub use error::ErrorCode;
 pub use id::{SessionId, Zxid};
 pub use loader::{SnapshotError, TreeLoader};
+pub use membership::Member as MemberInfo;
+pub use path::CONFIG as CONFIG_PATH;
+pub use quota::{Quota, Usage};
 pub use session::Session;
 pub use stat::Stat;
 pub use tree::{Counts, Tree};

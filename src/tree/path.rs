@@ -8,9 +8,11 @@
 
 use super::ErrorCode;
 
+/// The znode that tells clients who the members are.
+pub const CONFIG: &str = "/zookeeper/config";
+
 /// The znodes that exist from the start and cannot be deleted.
-pub(super) const PROTECTED: [&str; 4] =
-    ["/", "/zookeeper", "/zookeeper/quota", "/zookeeper/config"];
+pub(super) const PROTECTED: [&str; 4] = ["/", "/zookeeper", "/zookeeper/quota", CONFIG];
 
 /// Checks the rules for a full path.
 ///

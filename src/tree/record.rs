@@ -4,7 +4,8 @@
 //! takes about 330 bytes of memory.
 
 use super::acl_table::AclList;
-use super::{SessionId, Stat, Zxid, digest};
+use super::owner::Owner;
+use super::{Lifetime, SessionId, Stat, Zxid, digest};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -76,10 +77,17 @@ impl Entry {
 /// What a client may store in a znode.
 #[derive(Clone, Debug)]
 pub(super) struct Content {
-    /// The data. Never a part of a larger buffer, which it would keep alive.
-    pub(super) data: Bytes,
+    /// The data, or null. Never a part of a larger buffer, which it would keep alive.
+    pub(super) data: Option<Bytes>,
     /// The ACL, shared among all znodes that have the same.
     pub(super) acl: Arc<AclList>,
+}
+
+impl Content {
+    /// Bytes of data.
+    pub(super) fn length(&self) -> usize {
+        self.data.as_ref().map_or(0, Bytes::len)
+    }
 }
 
 /// The numbers behind a [`Stat`].
@@ -103,13 +111,13 @@ pub(super) struct Record {
     pub(super) creates: i32,
     /// Children now.
     pub(super) children: u32,
-    /// The session whose ephemeral this is, or none.
-    pub(super) owner: SessionId,
+    /// How long it lives.
+    pub(super) owner: Owner,
 }
 
 impl Record {
     /// Of a znode created just now.
-    pub(super) fn new(zxid: Zxid, time_ms: i64, owner: SessionId) -> Record {
+    pub(super) fn new(zxid: Zxid, time_ms: i64, owner: Owner) -> Record {
         Record {
             czxid: zxid,
             mzxid: zxid,
@@ -124,7 +132,7 @@ impl Record {
     /// As clients see it. Children deleted are those created and not there any more, hence
     /// cversion = creates + deletes = 2 creates - children. The children that exist from the start were
     /// never created, so that `/` starts with -1, as in ZooKeeper.
-    pub(super) fn stat(&self, data: &Bytes) -> Stat {
+    pub(super) fn stat(&self, data: &Option<Bytes>) -> Stat {
         Stat {
             czxid: self.czxid,
             mzxid: self.mzxid,
@@ -136,8 +144,8 @@ impl Record {
                 .wrapping_mul(2)
                 .wrapping_sub(self.children as i32),
             aversion: self.aversion,
-            ephemeral_owner: self.owner,
-            data_length: data.len() as i32,
+            ephemeral_owner: self.owner.session(),
+            data_length: data.as_ref().map_or(0, Bytes::len) as i32,
             num_children: self.children as i32,
             pzxid: self.pzxid,
         }
@@ -145,7 +153,26 @@ impl Record {
 
     /// Whether the znode lives as long as a session.
     pub(super) fn is_ephemeral(&self) -> bool {
-        self.owner != SessionId::NONE
+        self.owner.session() != SessionId::NONE
+    }
+
+    /// Whether the leader deletes the znode once its time is up.
+    pub(super) fn is_perishable(&self) -> bool {
+        matches!(
+            self.owner.lifetime(),
+            Lifetime::Container | Lifetime::Ttl(_)
+        )
+    }
+
+    /// Whether its time is up: of a container once its last child is gone, of a TTL znode when it has no
+    /// children and its data was set longer ago than it may live.
+    pub(super) fn is_over(&self, now_ms: i64) -> bool {
+        self.children == 0
+            && match self.owner.lifetime() {
+                Lifetime::Container => self.creates != 0,
+                Lifetime::Ttl(ms) => now_ms.saturating_sub(self.mtime) > ms as i64,
+                Lifetime::Persistent | Lifetime::Ephemeral => false,
+            }
     }
 }
 
@@ -181,6 +208,6 @@ mod tests {
             children: 2,
             ..Record::default()
         };
-        assert_eq!(record.stat(&Bytes::new()).cversion, 8);
+        assert_eq!(record.stat(&None).cversion, 8);
     }
 }

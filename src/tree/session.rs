@@ -6,6 +6,7 @@
 use super::{ErrorCode, SessionId, Zxid, digest};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 /// An open session.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -19,6 +20,13 @@ pub struct Session {
     pub attachment: Zxid,
     /// The member it is attached to.
     pub member: u64,
+}
+
+impl Session {
+    /// Silence after which the leader may expire it.
+    pub fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms.into())
+    }
 }
 
 impl fmt::Debug for Session {

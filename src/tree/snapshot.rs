@@ -6,7 +6,7 @@ use super::format::Head;
 
 impl Tree {
     /// Starts a snapshot of the tree as it is now, giving up one that is in progress. Copies the
-    /// sessions, 48 bytes each, and no znodes. Changes made later do not show in it.
+    /// members, the sessions, 48 bytes each, and no znodes. Changes made later do not show in it.
     pub fn start_snapshot(&mut self) {
         let head = Head {
             last_zxid: self.last_zxid,
@@ -14,15 +14,18 @@ impl Tree {
             digest: self.digest(),
             sessions: self.sessions.len() as u64,
             znodes: self.store.len() as u64,
+            members: self.membership.members.len() as u64,
+            clients: self.membership.clients.len() as u64,
         };
         let sessions = self.sessions.iter().map(|(id, s)| (id, *s)).collect();
         let slots = self.store.entries.len();
-        self.store.capture = Some(Capture::new(head, sessions, slots));
+        let members = self.membership.clone();
+        self.store.capture = Some(Capture::new(head, members, sessions, slots));
     }
 
     /// The next chunk of the snapshot in progress, for [`TreeLoader::chunk`](super::TreeLoader::chunk);
     /// `None` when it is complete, or none was started. Covers at most `limit` znodes and sessions (0 counts
-    /// as 1) and ends after about 1 MiB. A chunk may be empty.
+    /// as 1), the first one the members besides, and ends after about 1 MiB. A chunk may be empty.
     pub fn snapshot_chunk(&mut self, limit: usize) -> Option<Vec<u8>> {
         let capture = self.store.capture.as_mut()?;
         let chunk = capture.chunk(&self.store.entries, limit);

@@ -15,7 +15,7 @@ use super::capture::Capture;
 use super::index::Index;
 use super::journal::Undo;
 use super::record::{Content, Entry, Record, ZnodeId};
-use super::{Acl, SessionId, Zxid, digest};
+use super::{Acl, SessionId, Zxid, digest, quota};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -26,6 +26,10 @@ pub(super) struct Store {
     pub(super) vacant: Vec<ZnodeId>,
     pub(super) index: Index,
     pub(super) ephemerals: HashMap<SessionId, BTreeSet<ZnodeId>>,
+    /// Containers and TTL znodes, so that the leader finds those whose time is up without a walk.
+    pub(super) perishables: BTreeSet<ZnodeId>,
+    /// Znodes called as those with the limits of quotas are: without any, no path is governed by a quota.
+    pub(super) limits: usize,
     pub(super) acls: AclTable,
     pub(super) totals: Totals,
     pub(super) digest: u64,
@@ -58,6 +62,8 @@ impl Store {
             entries,
             vacant: Vec::new(),
             ephemerals: HashMap::new(),
+            perishables: BTreeSet::new(),
+            limits: 0,
             acls,
             totals: Totals::default(),
             digest: 0,
@@ -213,9 +219,9 @@ impl Store {
         let before = entry.digest();
         let record = std::mem::replace(&mut entry.record, record);
         let content = std::mem::replace(&mut entry.content, content);
-        let (after, length) = (entry.digest(), entry.content.data.len());
+        let (after, length) = (entry.digest(), entry.content.length());
         self.digest = self.digest.wrapping_sub(before).wrapping_add(after);
-        self.totals.bytes -= content.data.len() as u64;
+        self.totals.bytes -= content.length() as u64;
         self.totals.bytes += length as u64;
         self.note(|| Undo::Replaced(id, record, Box::new(content)));
     }
@@ -265,31 +271,35 @@ impl Store {
         entry
     }
 
-    /// Adds an entry's share to the digest, the totals and its session.
+    /// Adds an entry's share to all that is counted.
     pub(super) fn count_in(&mut self, id: ZnodeId, path_length: usize) {
-        let entry = self.entry(id);
-        let (share, owner) = (entry.digest(), entry.record.owner);
-        self.totals.bytes += (path_length + entry.content.data.len()) as u64;
-        self.digest = self.digest.wrapping_add(share);
-        if owner != SessionId::NONE {
+        let share = Share::of(self.entry(id), path_length);
+        self.digest = self.digest.wrapping_add(share.digest);
+        self.totals.bytes += share.bytes;
+        self.limits += usize::from(share.is_limits);
+        if share.session != SessionId::NONE {
             self.totals.ephemerals += 1;
-            self.ephemerals.entry(owner).or_default().insert(id);
+            self.ephemerals.entry(share.session).or_default().insert(id);
+        } else if share.is_perishable {
+            self.perishables.insert(id);
         }
     }
 
     fn count_out(&mut self, id: ZnodeId, path_length: usize) {
-        let entry = self.entry(id);
-        let (share, owner) = (entry.digest(), entry.record.owner);
-        self.totals.bytes -= (path_length + entry.content.data.len()) as u64;
-        self.digest = self.digest.wrapping_sub(share);
-        if owner != SessionId::NONE {
+        let share = Share::of(self.entry(id), path_length);
+        self.digest = self.digest.wrapping_sub(share.digest);
+        self.totals.bytes -= share.bytes;
+        self.limits -= usize::from(share.is_limits);
+        if share.session != SessionId::NONE {
             self.totals.ephemerals -= 1;
-            if let Some(owned) = self.ephemerals.get_mut(&owner) {
+            if let Some(owned) = self.ephemerals.get_mut(&share.session) {
                 owned.remove(&id);
                 if owned.is_empty() {
-                    self.ephemerals.remove(&owner);
+                    self.ephemerals.remove(&share.session);
                 }
             }
+        } else if share.is_perishable {
+            self.perishables.remove(&id);
         }
     }
 
@@ -305,6 +315,27 @@ impl Store {
     fn preserve(&mut self, id: ZnodeId) {
         if let Some(capture) = &mut self.capture {
             capture.preserve(id, self.entries[id.index()].as_ref());
+        }
+    }
+}
+
+/// What one entry adds to what is counted.
+struct Share {
+    digest: u64,
+    bytes: u64,
+    session: SessionId,
+    is_perishable: bool,
+    is_limits: bool,
+}
+
+impl Share {
+    fn of(entry: &Entry, path_length: usize) -> Share {
+        Share {
+            digest: entry.digest(),
+            bytes: (path_length + entry.content.length()) as u64,
+            session: entry.record.owner.session(),
+            is_perishable: entry.record.is_perishable(),
+            is_limits: *entry.segment == *quota::LIMITS,
         }
     }
 }

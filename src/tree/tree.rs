@@ -2,7 +2,8 @@
 
 use super::acl_table::AclTable;
 use super::execution::Execution;
-use super::record::{Content, Record};
+use super::membership::Membership;
+use super::record::{Content, Record, ZnodeId};
 use super::session::Sessions;
 use super::store::Store;
 use super::{
@@ -11,11 +12,13 @@ use super::{
 };
 use bytes::Bytes;
 use std::fmt;
+use std::sync::Arc;
 
 /// Znodes and sessions after some transaction.
 pub struct Tree {
     pub(super) store: Store,
     pub(super) sessions: Sessions,
+    pub(super) membership: Membership,
     pub(super) last_zxid: Zxid,
     pub(super) last_time_ms: i64,
 }
@@ -55,11 +58,11 @@ impl Tree {
     pub fn new() -> Tree {
         let mut acls = AclTable::new();
         let open = Content {
-            data: Bytes::new(),
+            data: Some(Bytes::new()),
             acl: acls.intern(&Acl::open()),
         };
         let readable = Content {
-            data: Bytes::new(),
+            data: Some(Bytes::new()),
             acl: acls.intern(&[Acl {
                 perms: 1,
                 ..Acl::open().swap_remove(0)
@@ -82,6 +85,7 @@ impl Tree {
         Tree {
             store,
             sessions: Sessions::default(),
+            membership: Membership::default(),
             last_zxid: Zxid(0),
             last_time_ms: 0,
         }
@@ -97,18 +101,23 @@ impl Tree {
     /// Unless `zxid` is greater than that of every transaction applied before: a member that applies its
     /// log out of order must stop rather than diverge.
     pub fn apply(&mut self, zxid: Zxid, transaction: &Transaction) -> Outcome {
-        assert!(
-            zxid > self.last_zxid,
-            "transaction {zxid} was applied after {}",
-            self.last_zxid
-        );
-        self.last_zxid = zxid;
+        self.advance(zxid);
         self.last_time_ms = self.last_time_ms.max(transaction.time_ms);
         let mut events = Vec::new();
         let result = self
             .admit(&transaction.actor)
             .and_then(|()| self.perform(transaction, &mut events));
         Outcome { result, events }
+    }
+
+    /// The next transaction.
+    pub(super) fn advance(&mut self, zxid: Zxid) {
+        assert!(
+            zxid > self.last_zxid,
+            "transaction {zxid} was applied after {}",
+            self.last_zxid
+        );
+        self.last_zxid = zxid;
     }
 
     /// A session acts only while it is open, and only through the connection that attached it last.
@@ -161,6 +170,18 @@ impl Tree {
                 self.may_close(actor, *session, *attachment)?;
                 Ok(self.close(*session, events))
             }
+            Command::Reap { path } => {
+                only_the_ensemble(actor)?;
+                let mut execution = self.execution(actor);
+                execution.reap(path)?;
+                *events = execution.events;
+                Ok(Reply::Done)
+            }
+            Command::Introduce { member, client } => {
+                only_the_ensemble(actor)?;
+                *events = self.introduce(*member, client)?;
+                Ok(Reply::Done)
+            }
             Command::One(op) => {
                 let mut execution = self.execution(actor);
                 let reply = execution.run(op)?;
@@ -176,7 +197,7 @@ impl Tree {
         }
     }
 
-    fn execution<'a>(&'a mut self, actor: &'a Actor) -> Execution<'a> {
+    pub(super) fn execution<'a>(&'a mut self, actor: &'a Actor) -> Execution<'a> {
         let (session, identities) = match actor {
             Actor::Session { id, identities, .. } => (*id, &**identities),
             Actor::Ensemble => (SessionId::NONE, &[][..]),
@@ -245,9 +266,12 @@ impl Tree {
         self.last_zxid
     }
 
-    /// A hash of all znodes and sessions, equal on all members that have applied the same transactions.
+    /// A hash of all znodes, sessions and members, equal on all members that have applied the same transactions.
     pub fn digest(&self) -> u64 {
-        self.store.digest.wrapping_add(self.sessions.digest())
+        self.store
+            .digest
+            .wrapping_add(self.sessions.digest())
+            .wrapping_add(self.membership.digest())
     }
 
     /// An open session.
@@ -265,6 +289,16 @@ impl Tree {
         self.store.ephemerals(session).map(|id| self.store.path(id))
     }
 
+    /// The containers and TTL znodes whose time is up at `now_ms`, milliseconds since the Unix epoch, in order
+    /// of their paths: for [`Command::Reap`]. Costs O(containers and TTL znodes).
+    pub fn reapable(&self, now_ms: i64) -> Vec<Arc<str>> {
+        let is_over = |id: &&ZnodeId| self.store.entry(**id).record.is_over(now_ms);
+        let over = self.store.perishables.iter().filter(is_over);
+        let mut paths: Vec<Arc<str>> = over.map(|id| self.store.path(*id).into()).collect();
+        paths.sort_unstable();
+        paths
+    }
+
     /// Sizes.
     pub fn counts(&self) -> Counts {
         Counts {
@@ -273,5 +307,13 @@ impl Tree {
             data_bytes: self.store.totals.bytes,
             sessions: self.sessions.len(),
         }
+    }
+}
+
+/// Clients have no operation for such commands.
+fn only_the_ensemble(actor: &Actor) -> Result<(), ErrorCode> {
+    match actor {
+        Actor::Ensemble => Ok(()),
+        Actor::Session { .. } => Err(ErrorCode::Unimplemented),
     }
 }

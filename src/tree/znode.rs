@@ -2,7 +2,7 @@
 
 use super::record::{Entry, ZnodeId};
 use super::store::Store;
-use super::{Acl, Stat};
+use super::{Acl, Identity, Permission, Stat};
 use bytes::Bytes;
 
 /// A znode, looked at in a tree that stays still meanwhile.
@@ -28,14 +28,26 @@ impl<'a> Znode<'a> {
         entry.record.stat(&entry.content.data)
     }
 
-    /// Its data.
-    pub fn data(self) -> &'a Bytes {
-        &self.entry().content.data
+    /// Its data, or null.
+    pub fn data(self) -> Option<&'a Bytes> {
+        self.entry().content.data.as_ref()
+    }
+
+    /// Whether its ACL grants `permission` to one of `identities`.
+    pub fn permits(self, permission: Permission, identities: &[Identity]) -> bool {
+        self.entry().content.acl.permits(permission, identities)
     }
 
     /// Its ACL.
     pub fn acl(self) -> &'a [Acl] {
         &self.entry().content.acl.entries
+    }
+
+    /// Its ACL as clients with these identities may see it: without [`Permission::Admin`] they see `x` in
+    /// place of each password's hash. Whether they may see it at all, for which ZooKeeper wants
+    /// [`Permission::Read`] or [`Permission::Admin`], is for the caller to check.
+    pub fn acl_shown_to(self, identities: &[Identity]) -> Vec<Acl> {
+        self.entry().content.acl.shown_to(identities)
     }
 
     /// The names of its children, in no particular order, which is the same until one of them changes.

@@ -6,12 +6,15 @@
 //! A body that does not parse costs the client an error, not its session. Opcodes that no client should
 //! send close the connection behind the error, as ZooKeeper does.
 
+mod create;
+mod multi;
+
+use super::watches::WatchRequest;
 use super::wire::{
-    AuthRequest, CreateRequest, MultiOp, MultiRequest, OpCode, PathRequest, ReadRequest,
-    SetAclRequest, SetDataRequest, SetWatches2Request, SetWatchesRequest, VersionRequest, Wire,
-    WireError,
+    AuthRequest, OpCode, PathRequest, ReadRequest, ReconfigRequest, SetAclRequest, SetDataRequest,
+    SetWatchesRequest, VersionRequest, Wire, WireError,
 };
-use crate::tree::{Command, CreateMode, ErrorCode, MultiFailure, Op, SessionId};
+use crate::tree::{Command, ErrorCode, Op, SessionId};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -27,21 +30,24 @@ pub(super) enum Request {
     },
     /// Is answered from the tree as it is applied here.
     Read(Read),
-    /// Waits until this member has caught up.
-    Sync(Arc<str>),
-    /// Sets watches again, or tells at once what they missed.
-    SetWatches(SetWatchesRequest),
+    /// Is answered from the tree all at once.
+    MultiRead(Vec<Read>),
+    /// The ephemerals of the session below a prefix.
+    Ephemerals(Option<Arc<str>>),
+    /// The identities of the connection.
+    WhoAmI,
+    /// Waits until this member has caught up, then answers what it was given.
+    Sync(Option<Arc<str>>),
+    /// Changes the ensemble.
+    Reconfig(ReconfigRequest),
+    /// Sets, checks or removes watches.
+    Watches(WatchRequest),
     /// Proves an identity.
     Auth(AuthRequest),
     /// A sign of life.
     Ping,
-    /// A multi of which one operation can be seen to fail before anything is proposed.
-    FailedMulti {
-        /// Which and why.
-        failure: MultiFailure,
-        /// Operations in the multi.
-        count: usize,
-    },
+    /// One step of a SASL exchange, which leads nowhere.
+    Sasl,
     /// Cannot be served.
     Refused {
         /// The answer.
@@ -56,13 +62,13 @@ pub(super) enum Request {
 pub(super) enum Answer {
     /// `create`: the path.
     Path,
-    /// `create2`: path and stat.
+    /// `create2`, `createContainer`, `createTTL`: path and stat.
     PathAndStat,
     /// `delete`: no body.
     Nothing,
     /// `setData`, `setACL`.
     Stat,
-    /// `multi`: one result for each operation, by its opcode.
+    /// `multi`: one result for each operation, of these types.
     Multi(Vec<OpCode>),
     /// `closeSession`: no body, and the connection ends.
     Closed,
@@ -92,6 +98,8 @@ pub(super) enum ReadWhat {
     Children,
     /// `getChildren2`
     ChildrenAndStat,
+    /// `getAllChildrenNumber`
+    Descendants,
 }
 
 impl Request {
@@ -100,62 +108,67 @@ impl Request {
         let Some(op) = OpCode::from_wire(opcode) else {
             return Request::fatal();
         };
-        Request::of(op, body, session).unwrap_or_else(|error| {
-            let code = match error {
-                WireError::ForeignOp(op) if is_create_variant(op) => ErrorCode::Unimplemented,
-                _ => ErrorCode::MarshallingError,
-            };
-            Request::refused(code)
-        })
+        Request::of(op, body, session)
+            .unwrap_or_else(|_| Request::refused(ErrorCode::MarshallingError))
     }
 
-    fn of(op: OpCode, mut body: Bytes, session: SessionId) -> Result<Request, WireError> {
+    /// Whether it cannot be answered from what this member has.
+    pub(super) fn needs_leader(&self) -> bool {
+        match self {
+            Request::Write { .. } | Request::Sync(_) | Request::Reconfig(_) => true,
+            Request::Read(_)
+            | Request::MultiRead(_)
+            | Request::Ephemerals(_)
+            | Request::WhoAmI
+            | Request::Watches(_)
+            | Request::Auth(_)
+            | Request::Sasl
+            | Request::Ping
+            | Request::Refused { .. } => false,
+        }
+    }
+
+    fn of(op: OpCode, body: Bytes, session: SessionId) -> Result<Request, WireError> {
         Ok(match op {
-            OpCode::Create => Request::create(Wire::decode(&mut body)?, Answer::Path),
-            OpCode::Create2 => Request::create(Wire::decode(&mut body)?, Answer::PathAndStat),
-            OpCode::Delete => Request::one(delete(Wire::decode(&mut body)?), Answer::Nothing),
-            OpCode::SetData => Request::one(set_data(Wire::decode(&mut body)?), Answer::Stat),
-            OpCode::SetAcl => Request::one(set_acl(Wire::decode(&mut body)?), Answer::Stat),
-            OpCode::Multi => Request::multi(MultiRequest::decode(&mut body)?),
-            OpCode::CloseSession => Request::Write {
-                command: Command::CloseSession {
-                    session,
-                    attachment: None,
-                },
-                answer: Answer::Closed,
-            },
-            OpCode::Exists => Request::read(ReadWhat::Existence, Wire::decode(&mut body)?),
-            OpCode::GetData => Request::read(ReadWhat::Data, Wire::decode(&mut body)?),
-            OpCode::GetChildren => Request::read(ReadWhat::Children, Wire::decode(&mut body)?),
-            OpCode::GetChildren2 => {
-                Request::read(ReadWhat::ChildrenAndStat, Wire::decode(&mut body)?)
+            OpCode::Create => Request::create(create::plain(decode(body)?), Answer::Path),
+            OpCode::Create2 => Request::create(create::plain(decode(body)?), Answer::PathAndStat),
+            OpCode::CreateContainer => {
+                Request::create(create::container(decode(body)?), Answer::PathAndStat)
             }
-            OpCode::GetAcl => {
-                let PathRequest { path } = Wire::decode(&mut body)?;
-                let watch = false;
-                Request::read(ReadWhat::Acl, ReadRequest { path, watch })
+            OpCode::CreateTtl => Request::create(create::ttl(decode(body)?), Answer::PathAndStat),
+            OpCode::Delete => Request::one(delete(decode(body)?), Answer::Nothing),
+            OpCode::SetData => Request::one(set_data(decode(body)?), Answer::Stat),
+            OpCode::SetAcl => Request::one(set_acl(decode(body)?), Answer::Stat),
+            OpCode::Multi => multi::write(decode(body)?),
+            OpCode::CloseSession => Request::close(session),
+            OpCode::Reconfig => Request::Reconfig(decode(body)?),
+            OpCode::Exists => Request::read(ReadWhat::Existence, decode(body)?),
+            OpCode::GetData => Request::read(ReadWhat::Data, decode(body)?),
+            OpCode::GetChildren => Request::read(ReadWhat::Children, decode(body)?),
+            OpCode::GetChildren2 => Request::read(ReadWhat::ChildrenAndStat, decode(body)?),
+            OpCode::GetAcl => Request::look(ReadWhat::Acl, decode(body)?),
+            OpCode::GetAllChildrenNumber => Request::look(ReadWhat::Descendants, decode(body)?),
+            OpCode::MultiRead => multi::read(decode(body)?),
+            OpCode::GetEphemerals => Request::Ephemerals(decode(body)?),
+            OpCode::WhoAmI => Request::WhoAmI,
+            OpCode::Sync => Request::Sync(decode(body)?),
+            OpCode::AddWatch => Request::Watches(WatchRequest::Add(decode(body)?)),
+            OpCode::CheckWatches => Request::Watches(WatchRequest::Check(decode(body)?)),
+            OpCode::RemoveWatches => Request::Watches(WatchRequest::Remove(decode(body)?)),
+            OpCode::SetWatches => {
+                let one_shot: SetWatchesRequest = decode(body)?;
+                Request::Watches(WatchRequest::Set(one_shot.into()))
             }
-            OpCode::Sync => Request::Sync(PathRequest::decode(&mut body)?.path),
-            OpCode::SetWatches => Request::SetWatches(Wire::decode(&mut body)?),
-            OpCode::SetWatches2 => Request::set_watches2(Wire::decode(&mut body)?),
-            OpCode::Auth => Request::Auth(Wire::decode(&mut body)?),
+            OpCode::SetWatches2 => Request::Watches(WatchRequest::Set(decode(body)?)),
+            OpCode::Auth => Request::Auth(decode(body)?),
+            OpCode::Sasl => decode::<Option<Bytes>>(body).map(|_token| Request::Sasl)?,
             OpCode::Ping => Request::Ping,
             // For servers among themselves, or only inside a multi.
             OpCode::Notification | OpCode::CreateSession | OpCode::Error | OpCode::Check => {
                 Request::fatal()
             }
-            OpCode::Reconfig
-            | OpCode::CheckWatches
-            | OpCode::RemoveWatches
-            | OpCode::CreateContainer
-            | OpCode::DeleteContainer
-            | OpCode::CreateTtl
-            | OpCode::MultiRead
-            | OpCode::Sasl
-            | OpCode::GetEphemerals
-            | OpCode::GetAllChildrenNumber
-            | OpCode::AddWatch
-            | OpCode::WhoAmI => Request::refused(ErrorCode::Unimplemented),
+            // For servers among themselves, too. ZooKeeper 3.9 lets any client delete with it, whatever the ACL.
+            OpCode::DeleteContainer => Request::refused(ErrorCode::Unimplemented),
         })
     }
 
@@ -176,10 +189,21 @@ impl Request {
         Request::Write { command, answer }
     }
 
-    fn create(request: CreateRequest, answer: Answer) -> Request {
-        match create(request) {
+    fn create(op: Result<Op, ErrorCode>, answer: Answer) -> Request {
+        match op {
             Ok(op) => Request::one(op, answer),
             Err(code) => Request::refused(code),
+        }
+    }
+
+    fn close(session: SessionId) -> Request {
+        let attachment = None;
+        Request::Write {
+            command: Command::CloseSession {
+                session,
+                attachment,
+            },
+            answer: Answer::Closed,
         }
     }
 
@@ -188,71 +212,16 @@ impl Request {
         Request::Read(Read { what, path, watch })
     }
 
-    /// Persistent watches come with `addWatch`; a client cannot have any to bring along before.
-    fn set_watches2(request: SetWatches2Request) -> Request {
-        if request.persistent.is_empty() && request.recursive.is_empty() {
-            Request::SetWatches(request.one_shot)
-        } else {
-            Request::refused(ErrorCode::Unimplemented)
-        }
-    }
-
-    fn multi(request: MultiRequest) -> Request {
-        let count = request.0.len();
-        let mut ops = Vec::with_capacity(count);
-        let mut kinds = Vec::with_capacity(count);
-        for (index, op) in request.0.into_iter().enumerate() {
-            let (kind, op) = match op {
-                MultiOp::Create(r) => (OpCode::Create, create(r)),
-                MultiOp::Create2(r) => (OpCode::Create2, create(r)),
-                MultiOp::Delete(r) => (OpCode::Delete, Ok(delete(r))),
-                MultiOp::SetData(r) => (OpCode::SetData, Ok(set_data(r))),
-                MultiOp::Check(r) => (OpCode::Check, Ok(check(r))),
-            };
-            match op {
-                Ok(op) => ops.push(op),
-                Err(code) => {
-                    let failure = MultiFailure { index, code };
-                    return Request::FailedMulti { failure, count };
-                }
-            }
-            kinds.push(kind);
-        }
-        Request::Write {
-            command: Command::Multi(ops),
-            answer: Answer::Multi(kinds),
-        }
+    /// A read that can leave no watch.
+    fn look(what: ReadWhat, PathRequest { path }: PathRequest) -> Request {
+        let watch = false;
+        Request::read(what, ReadRequest { path, watch })
     }
 }
 
-/// Creates that a multi may hold in ZooKeeper but that are not served yet, alone or in a multi.
-fn is_create_variant(opcode: i32) -> bool {
-    matches!(
-        OpCode::from_wire(opcode),
-        Some(OpCode::CreateContainer | OpCode::CreateTtl)
-    )
-}
-
-fn create(request: CreateRequest) -> Result<Op, ErrorCode> {
-    Ok(Op::Create {
-        path: request.path,
-        data: request.data.unwrap_or_default(),
-        acl: request.acl,
-        mode: mode(request.flags)?,
-    })
-}
-
-/// Flags of `create`: bit 0 ephemeral, bit 1 sequential. 4 is a container; 5 and 6 want a time to live,
-/// which `create` and `create2` have no field for.
-fn mode(flags: i32) -> Result<CreateMode, ErrorCode> {
-    match flags {
-        0..=3 => Ok(CreateMode {
-            ephemeral: flags & 1 != 0,
-            sequential: flags & 2 != 0,
-        }),
-        4 => Err(ErrorCode::Unimplemented),
-        _ => Err(ErrorCode::BadArguments),
-    }
+/// The record that a body begins with.
+fn decode<T: Wire>(mut body: Bytes) -> Result<T, WireError> {
+    T::decode(&mut body)
 }
 
 fn delete(VersionRequest { path, version }: VersionRequest) -> Op {
@@ -266,7 +235,7 @@ fn check(VersionRequest { path, version }: VersionRequest) -> Op {
 fn set_data(request: SetDataRequest) -> Op {
     Op::SetData {
         path: request.path,
-        data: request.data.unwrap_or_default(),
+        data: request.data,
         version: request.version,
     }
 }

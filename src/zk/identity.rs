@@ -1,6 +1,7 @@
 //! What a connection proves about its client.
 //!
-//! Source: `DigestAuthenticationProvider`, `IPAuthenticationProvider` of ZooKeeper 3.9.
+//! Source: `DigestAuthenticationProvider`, `IPAuthenticationProvider` and `X509AuthenticationProvider` of ZooKeeper
+//! 3.9.
 
 use super::wire::AuthRequest;
 use crate::tree::Identity;
@@ -24,7 +25,7 @@ pub(super) struct Identities(Arc<[Identity]>);
 /// The credentials were refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum AuthError {
-    /// Only `digest` is known; `world` and `ip` cannot be claimed.
+    /// Only `digest` is known; `world` cannot be claimed.
     #[error("the authentication scheme is not served")]
     Scheme,
     /// Not UTF-8, null, or the user's name is too long.
@@ -36,12 +37,11 @@ pub(super) enum AuthError {
 }
 
 impl Identities {
-    /// Those of a client at `address` that has proved nothing else.
-    pub(super) fn at(address: IpAddr) -> Identities {
-        Identities(Arc::new([identity(
-            "ip",
-            address.to_canonical().to_string(),
-        )]))
+    /// Those of a client at `address` that has proved nothing else, but for a certificate with this `subject`.
+    pub(super) fn of(address: IpAddr, subject: Option<String>) -> Identities {
+        let address = identity("ip", address.to_canonical().to_string());
+        let certified = subject.map(|subject| identity("x509", subject));
+        Identities([address].into_iter().chain(certified).collect())
     }
 
     /// All of them.
@@ -50,23 +50,32 @@ impl Identities {
     }
 
     /// Adds what an `auth` request proves. Any password makes an identity of its own: it is the ACL that
-    /// tells the right one.
+    /// tells the right one. The identity `super_digest` has the power of `super` besides.
     ///
     /// # Errors
     /// [`AuthError`]; the identities are as before.
-    pub(super) fn add(&mut self, request: &AuthRequest) -> Result<(), AuthError> {
+    pub(super) fn add(
+        &mut self,
+        request: &AuthRequest,
+        super_digest: Option<&str>,
+    ) -> Result<(), AuthError> {
         if &*request.scheme != "digest" {
-            return Err(AuthError::Scheme);
+            // A claimed address changes nothing: the connection's own is known already.
+            let is_address = &*request.scheme == "ip";
+            return is_address.then_some(()).ok_or(AuthError::Scheme);
         }
         let proof = request.auth.as_deref().ok_or(AuthError::Malformed)?;
-        let proved = identity("digest", digest_id(proof)?);
-        if self.0.contains(&proved) {
-            return Ok(());
-        }
-        if self.0.len() == MAX_IDENTITIES {
+        let digest = digest_id(proof)?;
+        let is_super = super_digest.is_some_and(|known| is_same(known, &digest));
+        let power = is_super.then(|| identity("super", String::new()));
+        let proved = power.into_iter().chain([identity("digest", digest)]);
+        let new: Vec<Identity> = proved.filter(|it| !self.0.contains(it)).collect();
+        if self.0.len() + new.len() > MAX_IDENTITIES {
             return Err(AuthError::TooMany);
         }
-        self.0 = self.0.iter().cloned().chain([proved]).collect();
+        if !new.is_empty() {
+            self.0 = self.0.iter().cloned().chain(new).collect();
+        }
         Ok(())
     }
 }
@@ -79,6 +88,13 @@ fn digest_id(proof: &[u8]) -> Result<String, AuthError> {
         return Err(AuthError::Malformed);
     }
     Ok(format!("{user}:{}", STANDARD.encode(Sha1::digest(proof))))
+}
+
+/// Whether two digests are the same. Takes as long for any two of one length: how far a guess is right does not
+/// show.
+fn is_same(one: &str, other: &str) -> bool {
+    let differing = one.bytes().zip(other.bytes()).map(|(a, b)| a ^ b);
+    one.len() == other.len() && differing.fold(0, |all, bits| all | bits) == 0
 }
 
 fn identity(scheme: &str, id: String) -> Identity {
@@ -100,7 +116,7 @@ mod tests {
     }
 
     fn local() -> Identities {
-        Identities::at(IpAddr::from([127, 0, 0, 1]))
+        Identities::of(IpAddr::from([127, 0, 0, 1]), None)
     }
 
     #[test]
@@ -116,7 +132,7 @@ mod tests {
     fn identities_accumulate_behind_the_address() {
         let mut identities = local();
         for auth in ["a:1", "b:2", "a:1"] {
-            assert_eq!(identities.add(&request("digest", auth)), Ok(()));
+            assert_eq!(identities.add(&request("digest", auth), None), Ok(()));
         }
         let all: Vec<_> = identities.all().iter().map(|i| i.scheme.as_str()).collect();
         assert_eq!(all, ["ip", "digest", "digest"]);
@@ -124,29 +140,62 @@ mod tests {
     }
 
     #[test]
+    fn another_address_is_accepted_and_proves_nothing() {
+        let mut identities = local();
+        assert_eq!(identities.add(&request("ip", "10.0.0.1"), None), Ok(()));
+        assert_eq!(identities.all(), local().all());
+    }
+
+    #[test]
+    fn a_certificate_is_an_identity_from_the_start() {
+        let address = IpAddr::from([127, 0, 0, 1]);
+        let identities = Identities::of(address, Some("CN=web,O=Example".into()));
+        let certified = identity("x509", "CN=web,O=Example".into());
+        assert_eq!(identities.all()[1..], [certified]);
+    }
+
+    #[test]
+    fn the_configured_digest_and_no_other_is_super() {
+        const SUPER: &str = "super:D/InIHSb7yEEbrWz8b9l71RjZJU=";
+        for (auth, known, schemes) in [
+            ("super:test", Some(SUPER), &["ip", "super", "digest"][..]),
+            ("super:tesT", Some(SUPER), &["ip", "digest"]),
+            ("super:test", None, &["ip", "digest"]),
+            ("super:test", Some("super:"), &["ip", "digest"]),
+        ] {
+            let mut identities = local();
+            for _ in 0..2 {
+                let added = identities.add(&request("digest", auth), known);
+                assert_eq!(added, Ok(()));
+            }
+            let all = identities.all().iter().map(|it| it.scheme.as_str());
+            assert_eq!(all.collect::<Vec<_>>(), schemes, "{auth} {known:?}");
+        }
+    }
+
+    #[test]
     fn other_schemes_and_malformed_credentials_are_refused() {
         let mut identities = local();
         for (request, error) in [
             (request("world", "anyone"), AuthError::Scheme),
-            (request("ip", "10.0.0.1"), AuthError::Scheme),
             (request("nosuch", "x"), AuthError::Scheme),
             (request("digest", b"\xff:x"), AuthError::Malformed),
             (request("digest", [b'u'; 1025]), AuthError::Malformed),
         ] {
-            assert_eq!(identities.add(&request), Err(error));
+            assert_eq!(identities.add(&request, None), Err(error));
         }
         let null = AuthRequest {
             auth: None,
             ..request("digest", "")
         };
-        assert_eq!(identities.add(&null), Err(AuthError::Malformed));
+        assert_eq!(identities.add(&null, None), Err(AuthError::Malformed));
         for user in 1..MAX_IDENTITIES {
             assert_eq!(
-                identities.add(&request("digest", format!("{user}:"))),
+                identities.add(&request("digest", format!("{user}:")), None),
                 Ok(())
             );
         }
-        let error = identities.add(&request("digest", "one:more"));
+        let error = identities.add(&request("digest", "one:more"), None);
         assert_eq!(error, Err(AuthError::TooMany));
     }
 }

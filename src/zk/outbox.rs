@@ -30,7 +30,8 @@ use tokio::sync::Notify;
 const HIGH_WATER: usize = 1 << 20;
 
 /// Bytes queued beyond which the connection is given up. Only events get here, since they cannot wait: the
-/// client has stopped reading. It is the most that a dead client costs, besides one reply.
+/// client has stopped reading. A dead client costs twice as much at most, besides one reply: the queue, and the
+/// batch that was taken from it and does not leave.
 const MAX_QUEUED: usize = 8 << 20;
 
 /// A buffer that grew beyond this many bytes is not kept for the next batch: most connections are idle

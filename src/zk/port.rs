@@ -1,5 +1,7 @@
 //! What all connections of the port share.
 
+use super::local::LocalSessions;
+use super::monitor::Facts;
 use super::tally::Tally;
 use super::watches::Watches;
 use crate::config::ZookeeperConfig;
@@ -7,6 +9,7 @@ use crate::ensemble::Ensemble;
 use crate::telemetry::Metrics;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// The ZooKeeper port of one member.
 pub(super) struct Port {
@@ -16,8 +19,14 @@ pub(super) struct Port {
     pub(super) watches: Arc<Watches>,
     /// Counts.
     pub(super) tally: Tally,
-    /// Bounds of session timeouts.
-    settings: ZookeeperConfig,
+    /// Sessions without an ensemble.
+    pub(super) local: LocalSessions,
+    /// What the operator wants.
+    pub(super) settings: ZookeeperConfig,
+    /// What the port turned out to be.
+    pub(super) facts: Facts,
+    /// One large answer to an operator is put together at a time.
+    pub(super) large_answers: Arc<Semaphore>,
 }
 
 impl Port {
@@ -26,19 +35,38 @@ impl Port {
         ensemble: Ensemble,
         watches: Arc<Watches>,
         settings: ZookeeperConfig,
+        facts: Facts,
         metrics: Arc<Metrics>,
     ) -> Port {
         Port {
             ensemble,
             watches,
             tally: Tally::new(metrics),
+            local: LocalSessions::new(),
             settings,
+            facts,
+            large_answers: Arc::new(Semaphore::new(1)),
         }
     }
 
     /// Whether clients can be served now.
     pub(super) fn is_serving(&self) -> bool {
         *self.ensemble.serving().borrow()
+    }
+
+    /// Whether clients may change the ensemble.
+    pub(super) fn takes_reconfig(&self) -> bool {
+        self.settings.reconfig
+    }
+
+    /// Whether clients that allow it may only read now.
+    pub(super) fn is_read_only(&self) -> bool {
+        self.settings.read_only && !self.is_serving()
+    }
+
+    /// Whether it tells of itself: while it serves anybody, as a ZooKeeper server does.
+    pub(super) fn tells(&self) -> bool {
+        self.is_serving() || self.is_read_only()
     }
 
     /// The session timeout granted to a client that asks for `asked` milliseconds.
@@ -62,12 +90,7 @@ mod tests {
 
     #[test]
     fn session_timeouts_are_kept_within_bounds() {
-        let settings = ZookeeperConfig {
-            listen: "127.0.0.1:0".parse().expect("an address"),
-            tick_time: Duration::from_secs(2),
-            session_timeout_min: Duration::from_secs(4),
-            session_timeout_max: Duration::from_secs(40),
-        };
+        let settings = ZookeeperConfig::at("127.0.0.1:0".parse().expect("an address"));
         for (asked, granted) in [
             (1, 4_000),
             (0, 4_000),

@@ -22,10 +22,14 @@ pub(super) enum Written {
 }
 
 impl Written {
-    /// The body that `answer` calls for. `None` if the reply is not one to such a request, which the tree
+    /// The body that `answer` calls for.
+    ///
+    /// # Errors
+    /// [`ErrorCode::MarshallingError`] if a multi got as far as an operation that cannot be read: that one has
+    /// no results. [`ErrorCode::RuntimeInconsistency`] if the reply is not one to such a request, which the tree
     /// rules out: a reply has the shape of its command.
-    pub(super) fn of(answer: &Answer, reply: Reply) -> Option<Written> {
-        Some(match (answer, reply) {
+    pub(super) fn of(answer: &Answer, reply: Reply) -> Result<Written, ErrorCode> {
+        Ok(match (answer, reply) {
             (Answer::Path, Reply::One(OpReply::Created { path, .. })) => Written::Path(path),
             (Answer::PathAndStat, Reply::One(OpReply::Created { path, stat })) => {
                 Written::Created(Create2Response { path, stat })
@@ -37,12 +41,20 @@ impl Written {
             }
             (Answer::Multi(kinds), Reply::Multi(Ok(replies))) => {
                 let results = kinds.iter().zip(replies).map(|(kind, r)| result(*kind, r));
-                Written::Multi(MultiResponse(results.collect::<Option<_>>()?))
+                let results: Option<_> = results.collect();
+                Written::Multi(MultiResponse(
+                    results.ok_or(ErrorCode::RuntimeInconsistency)?,
+                ))
+            }
+            (Answer::Multi(_), Reply::Multi(Err(failure)))
+                if failure.code == ErrorCode::MarshallingError =>
+            {
+                return Err(failure.code);
             }
             (Answer::Multi(kinds), Reply::Multi(Err(failure))) => {
                 Written::Multi(failed_multi(failure, kinds.len()))
             }
-            _ => return None,
+            _ => return Err(ErrorCode::RuntimeInconsistency),
         })
     }
 
@@ -60,7 +72,7 @@ impl Written {
 
 /// The answer to a multi of `count` operations of which one failed: 0 for those before it, its code, and
 /// "not tried" for those after it. The header above it says 0.
-pub(super) fn failed_multi(failure: MultiFailure, count: usize) -> MultiResponse {
+fn failed_multi(failure: MultiFailure, count: usize) -> MultiResponse {
     let code = |index: usize| match index.cmp(&failure.index) {
         std::cmp::Ordering::Less => 0,
         std::cmp::Ordering::Equal => failure.code.to_wire(),
@@ -97,20 +109,21 @@ mod tests {
     fn create_answers_the_path_and_create2_the_stat_too() {
         let reply = || Reply::One(created());
         let path = Written::Path("/a".into());
-        assert_eq!(Written::of(&Answer::Path, reply()), Some(path));
+        assert_eq!(Written::of(&Answer::Path, reply()), Ok(path));
         let both = Written::Created(Create2Response {
             path: "/a".into(),
             stat: Stat::default(),
         });
-        assert_eq!(Written::of(&Answer::PathAndStat, reply()), Some(both));
-        assert_eq!(Written::of(&Answer::Stat, reply()), None);
+        assert_eq!(Written::of(&Answer::PathAndStat, reply()), Ok(both));
+        let mismatch = Written::of(&Answer::Stat, reply());
+        assert_eq!(mismatch, Err(ErrorCode::RuntimeInconsistency));
     }
 
     #[test]
     fn results_of_a_multi_have_the_types_of_its_operations() {
         let answer = Answer::Multi(vec![OpCode::Create, OpCode::Create2, OpCode::Check]);
         let replies = vec![created(), created(), OpReply::Checked];
-        let Some(Written::Multi(MultiResponse(results))) =
+        let Ok(Written::Multi(MultiResponse(results))) =
             Written::of(&answer, Reply::Multi(Ok(replies)))
         else {
             panic!("no results");
@@ -133,5 +146,12 @@ mod tests {
         };
         let codes = [0, -103, -2].map(MultiResult::Error).to_vec();
         assert_eq!(failed_multi(failure, 3), MultiResponse(codes));
+        let unreadable = MultiFailure {
+            index: 1,
+            code: ErrorCode::MarshallingError,
+        };
+        let answer = Answer::Multi(vec![OpCode::Check, OpCode::Create]);
+        let written = Written::of(&answer, Reply::Multi(Err(unreadable)));
+        assert_eq!(written, Err(ErrorCode::MarshallingError));
     }
 }

@@ -31,10 +31,7 @@ async fn pipelined_writes_of_a_follower_keep_their_order() {
     let session = Session::open(&follower, LONG).await;
     let mut pending = Vec::new();
     for number in 0..200 {
-        let mode = zoogate::tree::CreateMode {
-            ephemeral: false,
-            sequential: false,
-        };
+        let mode = zoogate::tree::CreateMode::PERSISTENT;
         let path = format!("/{number:04}").into();
         let acl = zoogate::tree::Acl::open();
         let op = zoogate::tree::Op::Create {
@@ -270,6 +267,48 @@ async fn member_behind_the_purged_log_catches_up_by_snapshot() {
             .member(&absent)
             .read(|tree| tree.get("/0999").is_some())
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn snapshots_hold_what_the_largest_requests_wrote() {
+    let mut members = Members::start_with(1, 20).await;
+    let member = members.member("n1");
+    let session = Session::open(&member, LONG).await;
+    // Just under a megabyte each, so that two that meet in one chunk make the longest one that there can be.
+    let data = bytes::Bytes::from(vec![7; 1_048_000]);
+    for number in 0..12 {
+        session
+            .create(&member, &format!("/small-{number}"), false)
+            .await
+            .result
+            .expect("created");
+        let op = zoogate::tree::Op::Create {
+            path: format!("/large-{number}").into(),
+            data: Some(data.clone()),
+            acl: vec![acl_of_length(1_000_000, number)],
+            mode: zoogate::tree::CreateMode::PERSISTENT,
+        };
+        let applied = propose(&member, session.actor(), Command::One(op)).await;
+        applied.result.expect("created");
+    }
+    eventually("a snapshot", || members.snapshot_files("n1") > 0).await;
+    drop(member);
+    members.stop("n1").await;
+    members.restart("n1").await;
+    members.all_serve().await;
+    let found = members
+        .member("n1")
+        .read(|tree| tree.get("/large-11").map(|z| z.data().cloned()));
+    assert_eq!(found, Some(Some(data)));
+}
+
+/// An entry as long as a request can hold, and unlike others.
+fn acl_of_length(length: usize, number: usize) -> zoogate::tree::Acl {
+    zoogate::tree::Acl {
+        perms: 31,
+        scheme: "digest".into(),
+        id: format!("{}:{number}", "u".repeat(length)),
+    }
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! Transcripts run against the tree alone.
 //!
-//! `open s1`, `attach s1`, `close s1`, `expire s1 attachment=3`, the operations, `multi by s1: OP; OP`,
-//! `proves s1 digest bob:x`, `clock 5000`, and the reads `get /a`, `sessions`, `counts`, `reload`. Whoever
-//! acts stands behind `by`, as session or `session@attachment`; without it the ensemble acts.
+//! `open s1`, `attach s1`, `close s1`, `expire s1 attachment=3`, the operations, `multi by s1: OP; OP`, `reap /a`,
+//! `members 1=host:port 2=host:port/observer`, `introduce 1 client=host:port`, `proves s1 digest bob:x`, `clock 5000`,
+//! and the reads `get /a`, `sessions`, `reapable`, `clients`, `quotas`, `counts`, `reload`. Whoever acts stands behind `by`, as session or `session@attachment`; without it the ensemble acts.
 
 use super::transcript;
 use super::words::Words;
@@ -10,8 +10,8 @@ use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use zoogate::tree::{
-    Acl, Actor, Command, Event, Identity, OpReply, Outcome, Reply, SessionId, Transaction, Tree,
-    TreeLoader, Zxid,
+    Acl, Actor, Command, Event, Identity, MemberInfo, OpReply, Outcome, Reply, SessionId,
+    Transaction, Tree, TreeLoader, Zxid,
 };
 
 #[test]
@@ -19,8 +19,12 @@ fn transcripts_of_the_tree_hold() {
     for name in [
         "acl",
         "create-and-delete",
+        "lifetimes",
+        "membership",
         "multi",
         "paths",
+        "permissions",
+        "quotas",
         "sequence",
         "sessions",
         "snapshot",
@@ -77,8 +81,26 @@ impl Stage {
                 self.clock_ms = words.argument().parse().expect("milliseconds");
                 vec![]
             }
+            "reap" => {
+                let path = words.argument().into();
+                self.apply(self.actor(&words), Command::Reap { path })
+            }
+            "members" => self.members(&words),
+            "introduce" => {
+                let introduction = Command::Introduce {
+                    member: words.argument().parse().expect("a member's id"),
+                    client: words.option("client").map(str::to_owned),
+                };
+                self.apply(self.actor(&words), introduction)
+            }
+            "clients" => vec![format!("{:?}", self.tree.clients())],
+            "reapable" => vec![format!("{:?}", self.tree.reapable(self.clock_ms))],
             "get" => self.get(words.argument()),
             "sessions" => self.sessions(),
+            "quotas" => {
+                let quotas = self.tree.quotas();
+                quotas.iter().map(|quota| format!("{quota:?}")).collect()
+            }
             "counts" => vec![format!("{:?}", self.tree.counts())],
             "reload" => self.reload(),
             other => panic!("{other:?} is no command"),
@@ -152,6 +174,25 @@ impl Stage {
         self.apply(actor, command)
     }
 
+    fn members(&mut self, words: &Words<'_>) -> Vec<String> {
+        let members = words.options().map(|(id, address)| {
+            let bare = address.strip_suffix("/observer");
+            let member = MemberInfo {
+                address: bare.unwrap_or(address).to_owned(),
+                election: None,
+                voter: bare.is_none(),
+            };
+            (id.parse().expect("a member's id"), member)
+        });
+        self.zxid.0 += 1;
+        let events = self.tree.set_membership(self.zxid, &members.collect());
+        self.tree.check_invariants();
+        let lines = events.iter().map(|event| self.event(event));
+        std::iter::once(format!("ok zxid={}", self.zxid.0))
+            .chain(lines)
+            .collect()
+    }
+
     fn prove(&mut self, line: &str) -> Vec<String> {
         let words: Vec<&str> = line.split_whitespace().collect();
         let [_, name, scheme, id] = words[..] else {
@@ -189,7 +230,7 @@ impl Stage {
             Reply::Session { timeout_ms, .. } => {
                 vec![format!("ok zxid={zxid} timeout={timeout_ms}")]
             }
-            Reply::Closed => vec![format!("ok zxid={zxid}")],
+            Reply::Closed | Reply::Done => vec![format!("ok zxid={zxid}")],
             Reply::One(reply) => vec![format!("ok zxid={zxid}{}", op_reply(reply))],
             Reply::Multi(Err(failure)) => {
                 vec![format!(
@@ -210,10 +251,9 @@ impl Stage {
 
     fn event(&self, event: &Event) -> String {
         match event {
-            Event::Created(path) => format!("event created {path}"),
-            Event::Deleted(path) => format!("event deleted {path}"),
-            Event::DataChanged(path) => format!("event data {path}"),
-            Event::ChildrenChanged(path) => format!("event children {path}"),
+            Event::Znode { change, path, .. } => {
+                format!("event {} {path}", format!("{change:?}").to_lowercase())
+            }
             Event::SessionAttached {
                 session,
                 attachment,
@@ -245,9 +285,11 @@ impl Stage {
         children.sort_unstable();
         vec![
             format!(
-                "{} data={:?} acl={}",
+                "{} data={} acl={}",
                 znode.path(),
-                znode.data(),
+                znode
+                    .data()
+                    .map_or("null".into(), |data| format!("{data:?}")),
                 acl.collect::<Vec<_>>().join(",")
             ),
             format!(

@@ -3,8 +3,7 @@
 //! `create /a data=x ephemeral by s1@3` has the verb `create`, the argument `/a`, the flag `ephemeral`, the
 //! option `data` and the actor `s1`, seen through its attachment 3.
 
-use bytes::Bytes;
-use zoogate::tree::{Acl, CreateMode, Op};
+use zoogate::tree::{Acl, CreateMode, Lifetime, Op};
 
 /// The words of one command.
 pub(super) struct Words<'a>(Vec<&'a str>);
@@ -42,6 +41,12 @@ impl<'a> Words<'a> {
         self.option(name).map(number)
     }
 
+    /// The words after the verb that have an equals sign, taken apart there.
+    pub(super) fn options(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let options = self.0[1..].iter();
+        options.filter_map(|word| word.split_once('='))
+    }
+
     /// The word after `by`: who acts, if not the ensemble.
     pub(super) fn by(&self) -> Option<&'a str> {
         let at = self.0.iter().position(|word| *word == "by")?;
@@ -52,14 +57,17 @@ impl<'a> Words<'a> {
     pub(super) fn op(&self) -> Option<Op> {
         let path = || self.argument().into();
         let version = || self.number("version").unwrap_or(-1);
-        let data = || Bytes::copy_from_slice(self.option("data").unwrap_or_default().as_bytes());
+        let data = || match self.has("null") {
+            true => None,
+            false => Some(self.option("data").unwrap_or_default().to_owned().into()),
+        };
         Some(match self.verb() {
             "create" => Op::Create {
                 path: path(),
                 data: data(),
                 acl: self.acl(),
                 mode: CreateMode {
-                    ephemeral: self.has("ephemeral"),
+                    lifetime: self.lifetime(),
                     sequential: self.has("sequential"),
                 },
             },
@@ -83,6 +91,16 @@ impl<'a> Words<'a> {
             },
             _ => return None,
         })
+    }
+
+    /// `ephemeral`, `container` or `ttl=MILLISECONDS`, else persistent.
+    fn lifetime(&self) -> Lifetime {
+        match self.number("ttl") {
+            Some(ms) => Lifetime::Ttl(ms),
+            None if self.has("ephemeral") => Lifetime::Ephemeral,
+            None if self.has("container") => Lifetime::Container,
+            None => Lifetime::Persistent,
+        }
     }
 
     /// `acl=31:world:anyone,1:digest:bob:hash`; open if not given, empty if nothing follows the sign.

@@ -10,11 +10,14 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
-use zoogate::config::EnsembleConfig;
+use zoogate::config::{Config, EnsembleConfig, FreshAcl};
 use zoogate::ensemble::{Applied, Ensemble, Role, Running, Start};
 use zoogate::telemetry::Metrics;
 use zoogate::tree::{Acl, Actor, Command, CreateMode, ErrorCode, Op, Reply, SessionId, Zxid};
 use zoogate::zk::Watches;
+
+/// How often the leader of such an ensemble looks for znodes whose time is up.
+const REAP_INTERVAL: Duration = Duration::from_millis(100);
 
 /// An ensemble whose members can be stopped and started.
 pub struct Members {
@@ -22,6 +25,7 @@ pub struct Members {
     addrs: BTreeMap<String, SocketAddr>,
     observers: Vec<String>,
     snapshot_entries: u64,
+    fresh_acl: FreshAcl,
     running: BTreeMap<String, (Ensemble, Running)>,
     watches: BTreeMap<String, Arc<Watches>>,
 }
@@ -32,13 +36,24 @@ impl Members {
         Members::start_with(voters, zoogate::ensemble::SNAPSHOT_ENTRIES).await
     }
 
+    /// As [`Members::start`], with a tree that is closed to everybody.
+    pub async fn start_closed(voters: usize) -> Members {
+        let entries = zoogate::ensemble::SNAPSHOT_ENTRIES;
+        Members::found(voters, entries, FreshAcl::Closed).await
+    }
+
     /// As [`Members::start`], with a snapshot every so many entries.
     pub async fn start_with(voters: usize, snapshot_entries: u64) -> Members {
+        Members::found(voters, snapshot_entries, FreshAcl::Open).await
+    }
+
+    async fn found(voters: usize, snapshot_entries: u64, fresh_acl: FreshAcl) -> Members {
         let mut members = Members {
             dir: TempDir::new().expect("a temporary directory"),
             addrs: BTreeMap::new(),
             observers: Vec::new(),
             snapshot_entries,
+            fresh_acl,
             running: BTreeMap::new(),
             watches: BTreeMap::new(),
         };
@@ -83,7 +98,16 @@ impl Members {
         running.stop().await;
     }
 
-    async fn boot(&mut self, name: &str, listener: TcpListener) {
+    /// The configuration of a member.
+    pub fn config(&self, name: &str) -> Config {
+        let mut config = Config::parse("", name).expect("defaults");
+        config.node.name = name.into();
+        config.node.data_dir = self.data_dir(name);
+        config.ensemble = Some(self.ensemble_config(name));
+        config
+    }
+
+    fn ensemble_config(&self, name: &str) -> EnsembleConfig {
         let observer = self.observers.iter().any(|o| o == name);
         let voters = self
             .addrs
@@ -93,21 +117,27 @@ impl Members {
         if observer {
             members.insert(name.into(), self.addrs[name].to_string());
         }
-        let config = EnsembleConfig {
+        EnsembleConfig {
             listen: self.addrs[name],
             members,
             observer,
             // Slower than by default: many tests at once make a machine pause.
             heartbeat: Duration::from_millis(100),
-        };
+        }
+    }
+
+    async fn boot(&mut self, name: &str, listener: TcpListener) {
         let metrics = Metrics::new(name);
         let watches = Watches::new(metrics.clone());
         self.watches.insert(name.into(), watches.clone());
         let start = Start {
             snapshot_entries: self.snapshot_entries,
+            fresh_acl: self.fresh_acl,
+            client: Some(format!("{name}.example:2181")),
+            reap_interval: REAP_INTERVAL,
             name: name.into(),
             data_dir: self.data_dir(name),
-            config: Some(config),
+            config: Some(self.ensemble_config(name)),
             listener: Some(listener),
             followers: vec![watches],
             metrics,
@@ -133,6 +163,16 @@ impl Members {
     /// A running member.
     pub fn member(&self, name: &str) -> Ensemble {
         self.running[name].0.clone()
+    }
+
+    /// Every running member.
+    pub fn all(&self) -> Vec<Ensemble> {
+        self.running.values().map(|(e, _)| e.clone()).collect()
+    }
+
+    /// Where a member listens for the others.
+    pub fn addr(&self, name: &str) -> SocketAddr {
+        self.addrs[name]
     }
 
     /// The watches that follow a running member.
@@ -243,13 +283,13 @@ impl Session {
 }
 
 fn create(path: &str, ephemeral: bool) -> Command {
-    let mode = CreateMode {
-        ephemeral,
-        sequential: false,
+    let mode = match ephemeral {
+        true => CreateMode::EPHEMERAL,
+        false => CreateMode::PERSISTENT,
     };
     Command::One(Op::Create {
         path: path.into(),
-        data: Bytes::from_static(b"data"),
+        data: Some(Bytes::from_static(b"data")),
         acl: Acl::open(),
         mode,
     })

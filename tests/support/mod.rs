@@ -3,6 +3,7 @@
 
 pub mod ensemble;
 pub mod http;
+pub mod tls;
 pub mod traffic;
 pub mod zookeeper;
 

@@ -5,15 +5,16 @@ use super::ensemble::Members;
 use bytes::{Bytes, BytesMut};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use zoogate::config::ZookeeperConfig;
+use zoogate::net::ServerTls;
 use zoogate::telemetry::Metrics;
 use zoogate::tree::{Acl, SessionId};
+use zoogate::zk::Monitor;
 use zoogate::zk::wire::{
     ConnectFields, ConnectRequest, ConnectResponse, CreateRequest, MAX_REPLY_FRAME, OpCode,
     ReadRequest, ReplyHeader, RequestHeader, SetDataRequest, WatcherEvent, Wire, XID_EVENT,
@@ -24,8 +25,12 @@ use zoogate::zk::wire::{
 pub struct Port {
     /// Where clients connect.
     pub addr: SocketAddr,
+    /// Where clients connect with TLS; the same as `addr` without.
+    pub tls_addr: SocketAddr,
     /// What it counts.
     pub metrics: Arc<Metrics>,
+    /// What it tells about itself.
+    pub monitor: Monitor,
     stop: CancellationToken,
     serving: JoinHandle<()>,
 }
@@ -33,29 +38,49 @@ pub struct Port {
 impl Port {
     /// Opens a port over a running member.
     pub async fn open(members: &Members, name: &str) -> Port {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let addr = listener.local_addr().expect("bound");
-        let settings = ZookeeperConfig {
-            listen: addr,
-            tick_time: Duration::from_secs(2),
-            session_timeout_min: Duration::from_secs(4),
-            session_timeout_max: Duration::from_secs(40),
+        Port::open_with(members, name, |_| ()).await
+    }
+
+    /// As [`Port::open`], with other settings.
+    pub async fn open_with(
+        members: &Members,
+        name: &str,
+        change: impl FnOnce(&mut ZookeeperConfig),
+    ) -> Port {
+        Port::open_secured(members, name, change, None).await
+    }
+
+    /// As [`Port::open_with`], with TLS besides.
+    pub async fn open_secured(
+        members: &Members,
+        name: &str,
+        change: impl FnOnce(&mut ZookeeperConfig),
+        tls: Option<Arc<ServerTls>>,
+    ) -> Port {
+        let (plain, addr) = listen().await;
+        let (tls, tls_addr) = match tls {
+            Some(tls) => {
+                let (listener, addr) = listen().await;
+                (Some((listener, tls)), addr)
+            }
+            None => (None, addr),
         };
+        let listeners = zoogate::zk::Listeners { plain, tls };
+        let mut config = members.config(name);
+        config.zookeeper = ZookeeperConfig::at(addr);
+        change(&mut config.zookeeper);
         let stop = CancellationToken::new();
         let metrics = Metrics::new(name);
-        let serving = tokio::spawn(zoogate::zk::serve(
-            listener,
-            members.member(name),
-            members.watches(name),
-            settings,
-            metrics.clone(),
-            stop.clone(),
-        ));
+        let (member, watches) = (members.member(name), members.watches(name));
+        let monitor = Monitor::new(&config, addr, member, watches, metrics.clone());
+        let serving = zoogate::zk::serve(listeners, monitor.clone(), stop.clone());
         Port {
             addr,
+            tls_addr,
             metrics,
+            monitor,
             stop,
-            serving,
+            serving: tokio::spawn(serving),
         }
     }
 
@@ -66,6 +91,17 @@ impl Port {
         closed.expect("closes in time").expect("without a panic");
     }
 }
+
+async fn listen() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let addr = listener.local_addr().expect("bound");
+    (listener, addr)
+}
+
+/// Both directions of a connection.
+trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Socket for S {}
 
 /// One frame from the server.
 #[derive(Debug)]
@@ -110,7 +146,7 @@ impl Reply {
 
 /// One connection.
 pub struct Client {
-    socket: TcpStream,
+    socket: Box<dyn Socket>,
     buffer: BytesMut,
     xid: i32,
     /// Its session.
@@ -137,9 +173,13 @@ pub fn connect_request() -> ConnectRequest {
 impl Client {
     /// Connects, and no more.
     pub async fn connect(addr: SocketAddr) -> Client {
-        let socket = TcpStream::connect(addr).await.expect("the port listens");
+        Client::over(TcpStream::connect(addr).await.expect("the port listens"))
+    }
+
+    /// A client of a connection that exists already.
+    pub fn over(socket: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Client {
         Client {
-            socket,
+            socket: Box::new(socket),
             buffer: BytesMut::new(),
             xid: 0,
             session: SessionId::NONE,
@@ -158,13 +198,19 @@ impl Client {
 
     /// Connects and takes over the session of another client.
     pub async fn reattach(addr: SocketAddr, other: &Client) -> Client {
-        let mut request = connect_request();
-        request.fields.session = other.session;
-        request.fields.password = other.password.clone();
         let mut client = Client::connect(addr).await;
-        let response = client.shake(&request).await.expect("an answer");
+        let response = client.shake(&other.reattach_request()).await;
+        let response = response.expect("an answer");
         assert_eq!(response.fields.session, other.session);
         client
+    }
+
+    /// A request to take over this client's session.
+    pub fn reattach_request(&self) -> ConnectRequest {
+        let mut request = connect_request();
+        request.fields.session = self.session;
+        request.fields.password = self.password.clone();
+        request
     }
 
     /// Sends a handshake; `None` if the server closes instead of answering.
@@ -186,6 +232,7 @@ impl Client {
     /// Sends bytes as they are; a server that has closed meanwhile does not matter.
     pub async fn raw(&mut self, bytes: &[u8]) {
         let _ = self.socket.write_all(bytes).await;
+        let _ = self.socket.flush().await;
     }
 
     /// Ends our side of the connection.

@@ -1,11 +1,14 @@
 //! Every page of a node that is an ensemble of one, as a client gets it.
 
-use super::super::{AdminState, Health, serve};
+use super::super::{AdminState, CommandAnswer, Commands, Health, Refusal, serve};
 use crate::ensemble::{Ensemble, Running, Start};
 use crate::routing::RoutingTable;
 use crate::telemetry::Metrics;
 use arc_swap::ArcSwap;
+use serde_json::{Map, Value, json};
+use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -33,6 +36,9 @@ impl Node {
         let metrics = Metrics::new("n1");
         let start = Start {
             snapshot_entries: crate::ensemble::SNAPSHOT_ENTRIES,
+            fresh_acl: crate::config::FreshAcl::Open,
+            client: None,
+            reap_interval: std::time::Duration::from_secs(60),
             name: "n1".into(),
             data_dir: data.path().into(),
             config: None,
@@ -46,6 +52,7 @@ impl Node {
             table: Arc::new(ArcSwap::from_pointee(RoutingTable::default())),
             ensemble,
             health: Arc::new(Health::default()),
+            commands: commands(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
         let stop = CancellationToken::new();
@@ -90,6 +97,26 @@ impl Node {
         self.stop.cancel();
         self.door.await.expect("does not panic");
         self.member.stop().await;
+    }
+}
+
+/// Two commands, and refusals of every kind.
+fn commands() -> Commands {
+    let run = |name: &str| {
+        let result = match name {
+            "ruok" => Ok(Map::new()),
+            "dirs" => Ok(Map::from_iter([("datadir_size".to_owned(), json!(7))])),
+            "restore" => Err(Refusal::Unserved("not here".into())),
+            "leader" => Err(Refusal::NotNow("no leader".into())),
+            _ => Err(Refusal::Unknown(format!("Unknown command: {name}"))),
+        };
+        let name = name.to_owned();
+        let answer = CommandAnswer { name, result };
+        Box::pin(async move { answer }) as Pin<Box<dyn Future<Output = CommandAnswer> + Send>>
+    };
+    Commands {
+        names: vec!["dirs", "ruok"],
+        run: Arc::new(run),
     }
 }
 
@@ -187,7 +214,14 @@ async fn index_names_every_page() {
     assert_eq!(index.status, 200);
     let pages = index.body.lines().filter_map(|line| line.split(' ').next());
     let pages: Vec<&str> = pages.filter(|word| word.starts_with('/')).collect();
-    assert_eq!(pages, ["/healthz", "/readyz", "/metrics", "/v1/services"]);
+    let expected = [
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/v1/services",
+        "/commands",
+    ];
+    assert_eq!(pages, expected);
     for page in pages {
         assert_ne!(node.ask("GET", page).await.status, 404, "{page}");
         let head = node.ask("HEAD", page).await;
@@ -208,5 +242,44 @@ async fn unknown_path_and_wrong_method_are_refused() {
         assert_eq!(answer.status, 405, "{method}");
         assert!(answer.head.contains("allow: get, head"), "{}", answer.head);
     }
+    node.stopped().await;
+}
+
+#[tokio::test]
+async fn commands_are_listed_and_answered_as_json() {
+    let node = Node::start().await;
+    let read = |answer: &Answer| -> Value { serde_json::from_str(&answer.body).expect("JSON") };
+    let list = node.ask("GET", "/commands").await;
+    let listed = json!({ "commands": ["/commands/dirs", "/commands/ruok"] });
+    assert_eq!((list.status, read(&list)), (200, listed));
+    assert!(list.head.contains("content-type: application/json"));
+    for (path, status, expected) in [
+        ("ruok", 200, json!({ "command": "ruok", "error": null })),
+        (
+            "dirs",
+            200,
+            json!({ "command": "dirs", "error": null, "datadir_size": 7 }),
+        ),
+        (
+            "nosuch",
+            404,
+            json!({ "command": "nosuch", "error": "Unknown command: nosuch" }),
+        ),
+        (
+            "restore",
+            501,
+            json!({ "command": "restore", "error": "not here" }),
+        ),
+        (
+            "leader",
+            503,
+            json!({ "command": "leader", "error": "no leader" }),
+        ),
+    ] {
+        let answer = node.ask("GET", &format!("/commands/{path}?x=1")).await;
+        assert_eq!((answer.status, read(&answer)), (status, expected), "{path}");
+    }
+    assert_eq!(node.ask("GET", "/commandsx").await.status, 404);
+    assert_eq!(node.ask("POST", "/commands/ruok").await.status, 405);
     node.stopped().await;
 }

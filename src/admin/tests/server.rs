@@ -35,8 +35,8 @@ fn limits() -> Limits {
     }
 }
 
-fn pages(method: &Method, path: &str) -> Page {
-    let body = match path {
+async fn pages(method: Method, path: String) -> Page {
+    let body = match path.as_str() {
         "/large" => Bytes::from(vec![b'x'; LARGE]),
         _ => Bytes::from(format!("{method} {path}")),
     };

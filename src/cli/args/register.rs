@@ -1,7 +1,7 @@
 //! `zoogate register ..`: what to announce, where, and for how long.
 
 use super::values;
-use crate::client::Hosts;
+use crate::client::{Hosts, Login};
 use clap::{ArgGroup, Args as ClapArgs};
 use std::ffi::OsString;
 use std::time::Duration;
@@ -46,6 +46,14 @@ pub(in crate::cli) struct RegisterArgs {
         default_value = "127.0.0.1:2181"
     )]
     pub(in crate::cli) zookeeper: Hosts,
+    /// Who to be, for ACLs of the scheme `digest`; the environment shows it to fewer eyes than the command line
+    #[arg(
+        long,
+        value_name = "USER:PASSWORD",
+        env = "ZOOGATE_AUTH",
+        hide_env_values = true
+    )]
+    pub(in crate::cli) auth: Option<Login>,
     /// Session timeout to ask for: how long the endpoint outlives a crash of the machine
     #[arg(long, value_name = "DURATION", default_value = "6s", value_parser = values::session_timeout)]
     pub(in crate::cli) session_timeout: Duration,

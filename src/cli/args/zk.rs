@@ -1,7 +1,7 @@
 //! `zoogate zk ..`: the verbs on znodes.
 
 use super::values;
-use crate::client::Hosts;
+use crate::client::{Hosts, Login};
 use clap::{Args as ClapArgs, Subcommand};
 use std::ffi::OsString;
 use std::time::Duration;
@@ -16,6 +16,7 @@ Examples:
   zoogate zk set --version 3 /a 'only if nobody changed it meanwhile'
   zoogate zk watch --count 1 /a && echo 'it changed'
   zoogate zk --server zk1:2181,zk2:2181 stat /
+  zoogate zk --auth super:secret create /services
 
 Works with Zoogate and with Apache ZooKeeper.")]
 pub(in crate::cli) struct ZkArgs {
@@ -28,6 +29,15 @@ pub(in crate::cli) struct ZkArgs {
         default_value = "127.0.0.1:2181"
     )]
     pub(in crate::cli) server: Hosts,
+    /// Who to be, for ACLs of the scheme `digest`; the environment shows it to fewer eyes than the command line
+    #[arg(
+        long,
+        value_name = "USER:PASSWORD",
+        global = true,
+        env = "ZOOGATE_AUTH",
+        hide_env_values = true
+    )]
+    pub(in crate::cli) auth: Option<Login>,
     /// Longest wait for the server, for the whole verb; with `watch` and `create -e` until it starts to wait
     #[arg(long, value_name = "DURATION", global = true, default_value = "10s", value_parser = values::deadline)]
     pub(in crate::cli) timeout: Duration,

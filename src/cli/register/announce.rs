@@ -16,7 +16,7 @@
 use super::payload::Payload;
 use crate::cli::CliError;
 use crate::cli::output::{Output, chain};
-use crate::client::{Backoff, Client, ClientError, Events, Hosts, Watch};
+use crate::client::{Backoff, Client, ClientError, Events, Hosts, Login, Watch};
 use crate::tree::{CreateMode, ErrorCode, SessionId, Stat};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -27,6 +27,8 @@ use tokio_util::sync::CancellationToken;
 pub(super) struct Announcement {
     /// Where the ensemble is.
     pub(super) hosts: Hosts,
+    /// Who to be there.
+    pub(super) login: Option<Login>,
     /// Session timeout to ask for.
     pub(super) session_timeout: Duration,
     /// `/services/<service>`.
@@ -88,7 +90,8 @@ impl Announcement {
         let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
         let mut told = false;
         loop {
-            let attempt = Client::connect(&self.hosts, self.session_timeout);
+            let login = self.login.as_ref();
+            let attempt = Client::connect_as(&self.hosts, self.session_timeout, login);
             let error = tokio::select! {
                 connected = attempt => match connected {
                     Ok(connected) => return Some(connected),
@@ -261,10 +264,7 @@ fn is_overtaken(error: &ClientError) -> bool {
     )
 }
 
-const EPHEMERAL: CreateMode = CreateMode {
-    ephemeral: true,
-    sequential: false,
-};
+const EPHEMERAL: CreateMode = CreateMode::EPHEMERAL;
 
 /// Rounds of read, delete and create before the znode counts as contended.
 const ATTEMPTS: usize = 10;

@@ -83,6 +83,7 @@ fn announcement(args: &RegisterArgs, address: &Address, output: Output) -> Annou
     let instance = args.instance.clone().unwrap_or_else(|| address.to_string());
     Announcement {
         hosts: args.zookeeper.clone(),
+        login: args.auth.clone(),
         session_timeout: args.session_timeout,
         path: format!("{parent}/{instance}"),
         parent,

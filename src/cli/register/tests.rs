@@ -25,6 +25,7 @@ const ELSE: &str = r#"{"address":"10.0.0.6","port":80,"weight":1}"#;
 fn announcement(server: &Server) -> Announcement {
     Announcement {
         hosts: hosts(&[server]),
+        login: None,
         session_timeout: Duration::from_secs(5),
         parent: "/services/web".into(),
         path: PATH.into(),
@@ -84,7 +85,6 @@ async fn a_free_name_is_taken_with_its_parents_and_given_back() {
         let mut peer = server.welcome(5_000).await;
         refuse(&mut peer, OpCode::GetData, -101).await;
         refuse(&mut peer, OpCode::Create, -101).await;
-        refuse(&mut peer, OpCode::Create, -110).await; // /services
         accept(&mut peer, OpCode::Create).await; // /services/web
         refuse(&mut peer, OpCode::GetData, -101).await;
         take(&mut peer).await;

@@ -10,7 +10,7 @@ use super::args::{CreateArgs, GetArgs, ListArgs, RemoveArgs, SetArgs, ZkArgs, Zk
 use super::output::Output;
 use super::{CliError, Exit};
 use crate::client::{Client, Watch};
-use crate::tree::{CreateMode, ErrorCode};
+use crate::tree::{CreateMode, ErrorCode, Lifetime};
 use bytes::Bytes;
 use std::ffi::OsStr;
 use std::future::Future;
@@ -26,7 +26,8 @@ use tokio::time::Instant;
 pub(super) async fn run(args: ZkArgs, output: Output) -> Result<Exit, CliError> {
     let verb = prepare(args.verb)?;
     let deadline = Deadline::new(args.timeout);
-    let connecting = Client::connect(&args.server, args.session_timeout);
+    let login = args.auth.as_ref();
+    let connecting = Client::connect_as(&args.server, args.session_timeout, login);
     let (client, mut events) = deadline.bound("connecting", connecting).await?;
     let done = match verb {
         Prepared::List(args) => {
@@ -154,7 +155,10 @@ async fn create(
     output: Output,
 ) -> Result<(), CliError> {
     let mode = CreateMode {
-        ephemeral: args.ephemeral,
+        lifetime: match args.ephemeral {
+            true => Lifetime::Ephemeral,
+            false => Lifetime::Persistent,
+        },
         sequential: args.sequential,
     };
     let creating = async {

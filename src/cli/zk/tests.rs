@@ -49,7 +49,10 @@ async fn parents_are_created_first_and_only_when_asked_for() {
     };
     for (parents, script) in [
         (false, &[(OpCode::Create, -101)][..]),
-        (true, &[(OpCode::Create, -110); 3][..]),
+        (
+            true,
+            &[-101, -110, -110, -110].map(|code| (OpCode::Create, code))[..],
+        ),
     ] {
         let server = Server::start().await;
         let (client, mut peer) = connected(&server).await;

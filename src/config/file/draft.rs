@@ -9,7 +9,8 @@ use super::{as_written, service, text};
 use crate::config::report::Report;
 use crate::config::walk::{Key, Value};
 use crate::config::{
-    Config, DEFAULT_ADMIN_LISTEN, DEFAULT_ZOOKEEPER_LISTEN, ServiceName, ServiceSettings, limits,
+    Config, DEFAULT_ADMIN_LISTEN, DEFAULT_ZOOKEEPER_LISTEN, DEFAULT_ZOOKEEPER_TLS_LISTEN,
+    ServiceName, ServiceSettings, limits,
 };
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -103,7 +104,7 @@ impl FileDraft {
                 Some(draft) => Some(draft.finish()?),
                 None => None,
             },
-            zookeeper: self.zookeeper?.finish(),
+            zookeeper: self.zookeeper?.finish()?,
             admin: self.admin?.finish(),
             listeners: self
                 .listeners
@@ -154,20 +155,29 @@ impl FileDraft {
     /// Addresses that stand because nothing is written, and who listens there.
     fn default_addresses(&self) -> impl Iterator<Item = (SocketAddr, String)> {
         let zookeeper = self.zookeeper.as_ref().filter(|it| it.listen.is_none());
+        let tls = self.zookeeper.as_ref().and_then(|it| it.tls.as_ref());
+        let tls = tls.filter(|it| it.listen.is_none());
         let admin = self.admin.as_ref().filter(|it| it.listen.is_none());
         let zookeeper = zookeeper.map(|_| (DEFAULT_ZOOKEEPER_LISTEN, "[zookeeper], by default,"));
+        let tls = tls.map(|_| {
+            let owner = "tls of [zookeeper], by default,";
+            (DEFAULT_ZOOKEEPER_TLS_LISTEN, owner)
+        });
         let admin = admin.map(|_| (DEFAULT_ADMIN_LISTEN, "[admin], by default,"));
-        let defaults = zookeeper.into_iter().chain(admin);
+        let defaults = zookeeper.into_iter().chain(tls).chain(admin);
         defaults.map(|(address, owner)| (address, owner.to_owned()))
     }
 
     /// Addresses that are written in valid sections, and who listens there.
     fn written_addresses(&self) -> impl Iterator<Item = (&Spanned<SocketAddr>, String)> {
         let zookeeper = self.zookeeper.as_ref().and_then(|it| it.listen.as_ref());
+        let tls = self.zookeeper.as_ref().and_then(|it| it.tls.as_ref());
+        let tls = tls.and_then(|it| it.listen.as_ref());
         let admin = self.admin.as_ref().and_then(|it| it.listen.as_ref());
         let ensemble = self.ensemble.as_ref().and_then(|it| it.listen.as_ref());
         let sections = [
             (zookeeper, "[zookeeper]"),
+            (tls, "tls of [zookeeper]"),
             (admin, "[admin]"),
             (ensemble, "[ensemble]"),
         ];

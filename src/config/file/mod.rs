@@ -11,6 +11,7 @@ mod node;
 mod service;
 mod syntax;
 mod text;
+mod tls;
 mod zookeeper;
 
 use super::report::Report;
@@ -25,7 +26,7 @@ use std::path::Path;
 pub(super) use node::host_name;
 
 impl Config {
-    /// Reads and checks the file at `path`.
+    /// Reads and checks the file at `path`. Paths of certificates and keys in it are relative to its directory.
     ///
     /// # Errors
     /// [`ConfigErrors`] if it cannot be read, is longer than [`limits::TEXT_BYTES`], is not UTF-8, or says anything
@@ -40,7 +41,11 @@ impl Config {
         file.take(limits::TEXT_BYTES as u64 + 1)
             .read_to_end(&mut bytes)
             .map_err(unreadable)?;
-        Config::parse(text::decoded(&bytes, &source)?, &source)
+        let mut config = Config::parse(text::decoded(&bytes, &source)?, &source)?;
+        if let Some(dir) = path.parent() {
+            config.zookeeper.resolve(dir);
+        }
+        Ok(config)
     }
 
     /// Checks `text`. Errors call it `source`.
@@ -92,6 +97,7 @@ pub(super) fn known_keys() -> Vec<(&'static str, &'static str)> {
         named("ensemble", ensemble::KEYS),
         named("zookeeper", zookeeper::KEYS),
         named("zookeeper.session_timeout", zookeeper::SESSION_TIMEOUT),
+        named("zookeeper.tls", tls::KEYS),
         named("admin", admin::KEYS),
         named("listener", listener::KEYS),
         named("listener.rules", listener::RULE),

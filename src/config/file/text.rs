@@ -1,7 +1,10 @@
 //! Readers of texts that several sections share: encodings, names and addresses.
 
 use crate::config::{ConfigError, ConfigErrors, ServiceName, limits, words};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use std::net::{Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 
 /// The text in `bytes`.
 ///
@@ -111,6 +114,36 @@ pub(super) fn host_port(text: &str) -> Result<String, String> {
     }
     Ok(text.to_owned())
 }
+
+/// The path of a file.
+pub(super) fn file_path(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() || text.len() > limits::FILE_PATH_BYTES || text.contains('\0') {
+        let text = words::shortened(text);
+        return Err(format!("{text:?} is not a file's path"));
+    }
+    Ok(text.into())
+}
+
+/// A digest identity as ACLs name it: `user:base64(sha1(user:password))`.
+pub(super) fn digest(text: &str) -> Result<String, String> {
+    let is_hash = |hash: &str| {
+        STANDARD
+            .decode(hash)
+            .is_ok_and(|hash| hash.len() == SHA1_BYTES)
+    };
+    match text.split_once(':') {
+        Some((user, hash)) if user.len() <= limits::DIGEST_USER_BYTES && is_hash(hash) => {
+            Ok(text.to_owned())
+        }
+        // Not shown: somebody may have written the password itself.
+        _ => Err("not a digest; write \"user:HASH\", where HASH is what \
+             `printf %s user:password | openssl sha1 -binary | base64` prints"
+            .to_owned()),
+    }
+}
+
+/// Bytes of a SHA-1 hash.
+const SHA1_BYTES: usize = 20;
 
 /// Whether `text` is a DNS name, an IPv4 address, or an IPv6 address in brackets. Not empty.
 pub(super) fn is_host(text: &str) -> bool {

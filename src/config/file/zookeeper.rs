@@ -1,9 +1,13 @@
 //! `[zookeeper]`.
 
+use super::tls::{self, TlsDraft};
 use super::{as_written, text};
 use crate::config::report::Report;
-use crate::config::walk::Key;
-use crate::config::{DEFAULT_TICK_TIME, DEFAULT_ZOOKEEPER_LISTEN, ZookeeperConfig, limits};
+use crate::config::walk::{Key, Value};
+use crate::config::{
+    DEFAULT_REAP_INTERVAL, DEFAULT_TICK_TIME, DEFAULT_ZOOKEEPER_LISTEN, FourLetterWords, FreshAcl,
+    ZookeeperConfig, limits, words,
+};
 use std::net::SocketAddr;
 use std::time::Duration;
 use toml::Spanned;
@@ -14,6 +18,14 @@ pub(super) struct ZookeeperDraft {
     pub(super) listen: Option<Spanned<SocketAddr>>,
     tick_time: Option<Duration>,
     session_timeout: SessionTimeoutDraft,
+    advertise: Option<String>,
+    four_letter_words: Option<FourLetterWords>,
+    super_digest: Option<String>,
+    read_only: bool,
+    reconfig: bool,
+    reap_interval: Option<Duration>,
+    fresh_acl: FreshAcl,
+    pub(super) tls: Option<TlsDraft>,
 }
 
 /// `session_timeout = { min, max }` as written.
@@ -39,7 +51,50 @@ pub(super) const KEYS: &[Key<ZookeeperDraft>] = &[
             )
             .unwrap_or_default();
     }),
+    Key::optional("advertise", |zookeeper, value| {
+        zookeeper.advertise = value.parsed(text::host_port);
+    }),
+    Key::optional("four_letter_words", |zookeeper, value| {
+        zookeeper.four_letter_words = read_words(value);
+    }),
+    Key::optional("super_digest", |zookeeper, value| {
+        zookeeper.super_digest = value.parsed(text::digest);
+    }),
+    Key::optional("read_only", |zookeeper, value| {
+        zookeeper.read_only = value.boolean().unwrap_or_default();
+    }),
+    Key::optional("reconfig", |zookeeper, value| {
+        zookeeper.reconfig = value.boolean().unwrap_or_default();
+    }),
+    Key::optional("reap_interval", |zookeeper, value| {
+        zookeeper.reap_interval = value.duration(limits::REAP_INTERVAL);
+    }),
+    Key::optional("fresh_acl", |zookeeper, value| {
+        let choice = |name: &str| words::choice("fresh_acl", name, &FreshAcl::NAMES, &[]);
+        zookeeper.fresh_acl = value.parsed(choice).unwrap_or_default();
+    }),
+    Key::optional("tls", |zookeeper, value| {
+        zookeeper.tls = value.section("tls of [zookeeper]", tls::KEYS, TlsDraft::checked);
+    }),
 ];
+
+/// Words by name; `"*"` is all of them.
+fn read_words(value: Value<'_>) -> Option<FourLetterWords> {
+    const EVERY: &str = "*";
+    let known = |name: &str| match name {
+        EVERY => Ok(EVERY),
+        name => {
+            let all = &FourLetterWords::ALL;
+            let known = all.iter().copied().find(|known| *known == name);
+            known.ok_or_else(|| words::unknown("four-letter word", name, all, &[]))
+        }
+    };
+    let named = value.elements(limits::FOUR_LETTER_WORDS, |word| word.parsed(known))?;
+    Some(match named.contains(&EVERY) {
+        true => FourLetterWords::all(),
+        false => FourLetterWords::only(named),
+    })
+}
 
 pub(super) const SESSION_TIMEOUT: &[Key<SessionTimeoutDraft>] = &[
     Key::optional("min", |bounds, value| {
@@ -104,9 +159,9 @@ impl ZookeeperDraft {
             .map_or(default, |max| *max.get_ref())
     }
 
-    /// Fills in the defaults.
-    pub(super) fn finish(self) -> ZookeeperConfig {
-        ZookeeperConfig {
+    /// Fills in the defaults. `None` if a required key is missing.
+    pub(super) fn finish(self) -> Option<ZookeeperConfig> {
+        Some(ZookeeperConfig {
             listen: self
                 .listen
                 .as_ref()
@@ -114,6 +169,17 @@ impl ZookeeperDraft {
             tick_time: self.tick_time(),
             session_timeout_min: self.session_timeout_min(),
             session_timeout_max: self.session_timeout_max(),
-        }
+            advertise: self.advertise,
+            four_letter_words: self.four_letter_words.unwrap_or_default(),
+            super_digest: self.super_digest,
+            read_only: self.read_only,
+            reconfig: self.reconfig,
+            reap_interval: self.reap_interval.unwrap_or(DEFAULT_REAP_INTERVAL),
+            fresh_acl: self.fresh_acl,
+            tls: match self.tls {
+                Some(tls) => Some(tls.finish()?),
+                None => None,
+            },
+        })
     }
 }

@@ -23,6 +23,14 @@ fn an_empty_file_is_all_defaults() {
             tick_time: seconds(2),
             session_timeout_min: seconds(4),
             session_timeout_max: seconds(40),
+            advertise: None,
+            four_letter_words: FourLetterWords::only(["srvr", "ruok", "mntr"]),
+            super_digest: None,
+            read_only: false,
+            reconfig: false,
+            reap_interval: seconds(60),
+            fresh_acl: FreshAcl::Open,
+            tls: None,
         }
     );
     assert_eq!(config.admin.listen, "127.0.0.1:9180".parse().unwrap());

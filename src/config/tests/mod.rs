@@ -5,6 +5,7 @@ mod errors;
 mod examples;
 mod reload;
 mod robustness;
+mod zookeeper;
 
 use super::*;
 

@@ -12,8 +12,9 @@ pub(super) enum Command {
     Append(Encoded, IOFlushed<Types>),
     /// A vote.
     Vote(Vote, Answer),
-    /// Nobody waits for this, and it is not synced by itself.
-    Committed(Option<LogId>),
+    /// Nothing of its own: what has been committed is written with every batch. Nobody waits for this, and it is
+    /// not synced by itself.
+    Committed,
     /// Removes the entries after this one.
     Truncate(Option<LogId>, Answer),
     /// Removes the entries up to this one.
@@ -37,7 +38,7 @@ impl Command {
         match self {
             Command::Append(encoded, _) => !encoded.ends.is_empty(),
             Command::Vote(..) | Command::Truncate(..) | Command::Purge(..) => true,
-            Command::Committed(_) => false,
+            Command::Committed => false,
         }
     }
 
@@ -48,7 +49,7 @@ impl Command {
             Command::Vote(_, answer) | Command::Truncate(_, answer) | Command::Purge(_, answer) => {
                 Some(Waiter::Answer(answer))
             }
-            Command::Committed(_) => None,
+            Command::Committed => None,
         }
     }
 }

@@ -7,6 +7,7 @@ use super::recent::Recent;
 use super::recovery;
 use super::segment::SegmentFile;
 use super::shared::{Shared, State};
+use super::sizes::EntrySizes;
 use super::writer::{Start, Writer};
 use super::{Failure, Limits, OpenError};
 use crate::telemetry::Metrics;
@@ -101,9 +102,11 @@ impl Log {
         let (failure, _) = watch::channel(None);
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
+                committed_written: recovered.position.committed,
                 position: recovered.position.clone(),
                 index: recovered.index,
                 recent: recovered.recent,
+                sizes: Arc::default(),
             }),
             failure,
         });
@@ -134,6 +137,22 @@ impl Log {
     /// Whether nobody else can write to or read from this log any more: dropping this handle closes it.
     pub fn is_last_handle(&self) -> bool {
         Arc::strong_count(&self.inner) == 1
+    }
+
+    /// How large the transactions are that were appended.
+    pub fn entry_sizes(&self) -> Arc<EntrySizes> {
+        self.inner.shared.state.lock().sizes.clone()
+    }
+
+    /// Has the writer write how far the log is committed, unless it has done so. Not synced.
+    pub async fn write_committed(&self) {
+        let is_written = {
+            let state = self.inner.shared.state.lock();
+            state.position.committed == state.committed_written
+        };
+        if !is_written && let Ok(room) = self.inner.room().await {
+            room.send(Command::Committed);
+        }
     }
 
     /// Becomes `Some` when a write or sync has failed. The process must end then: nothing is acknowledged any

@@ -18,6 +18,7 @@
 //! | `writer`, `preparer` | the two threads; `command` what the first is asked |
 //! | `segment` | the files' names |
 //! | `recent`, `index`, `shared` | what readers see |
+//! | `sizes` | how large transactions are |
 //! | `handle`, `storage` | [`Log`], and openraft's traits on it |
 //!
 //! Invariants:
@@ -42,6 +43,7 @@ mod record;
 mod recovery;
 mod segment;
 mod shared;
+mod sizes;
 mod storage;
 #[cfg(test)]
 mod tests;
@@ -51,6 +53,8 @@ pub use disk::DiskError;
 pub use error::{Failure, OpenError};
 pub use handle::{Identity, Log};
 pub use record::MAX_RECORD_BYTES;
+pub(in crate::ensemble) use segment::is_of_the_log;
+pub use sizes::EntrySizes;
 
 use super::types::Types;
 use openraft::alias::{EntryOf, LogIdOf, VoteOf};
@@ -74,11 +78,12 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 16 MiB, about 50,000 small transactions and 20 ms to prepare; 64 MiB, some seconds of full load.
+    /// 16 MiB, about 50,000 small transactions and 20 ms to prepare; 8 MiB, about 20,000 of them: more than is ever
+    /// on its way to a follower that keeps up. What lies further back is in the system's cache as a rule.
     fn default() -> Limits {
         Limits {
             segment_bytes: 16 << 20,
-            recent_bytes: 64 << 20,
+            recent_bytes: 8 << 20,
         }
     }
 }

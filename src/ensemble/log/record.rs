@@ -11,7 +11,7 @@
 //!     13    n  payload   postcard of the value named below
 //!
 //! kind        payload
-//! checkpoint  "ZGATELOG", version (1 byte, now 1), Checkpoint; always and only the first frame of a segment
+//! checkpoint  "ZGATELOG", version (1 byte, now 2), Checkpoint; always and only the first frame of a segment
 //! entry       openraft's Entry: log id, payload
 //! vote        openraft's Vote
 //! committed   Option<LogId>
@@ -44,7 +44,7 @@ pub(super) const HEADER_BYTES: usize = 13;
 pub const MAX_RECORD_BYTES: usize = 8 << 20;
 
 const MAGIC: &[u8; 8] = b"ZGATELOG";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// What a frame holds; the number on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

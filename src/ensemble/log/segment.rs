@@ -32,5 +32,10 @@ pub(super) fn segment_number(name: &str) -> Option<u64> {
     u64::from_str_radix(digits, 16).ok()
 }
 
+/// Whether a file of this name belongs to the log.
+pub(in crate::ensemble) fn is_of_the_log(name: &str) -> bool {
+    segment_number(name).is_some() || name == RESERVE
+}
+
 /// The name under which a file waits that was a segment and can become one again.
 pub(super) const RESERVE: &str = "reserve.recycled";

@@ -4,7 +4,9 @@ use super::index::Index;
 use super::recent::Recent;
 use super::record::Position;
 use super::segment::SegmentFile;
+use super::sizes::EntrySizes;
 use super::{Entry, Failure, LogId};
+use openraft::EntryPayload;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -20,12 +22,15 @@ pub(super) struct Shared {
 /// The log as its readers see it.
 ///
 /// Appended entries are in `recent` at once and in `index` when they are durable; everything else changes when
-/// it is durable. So `recent` reaches from some index to the end, `index` from the beginning to some index, and
+/// it is durable, but for what is committed, which may lag on disk. So `recent` reaches from some index to the end, `index` from the beginning to some index, and
 /// together they leave nothing out.
 pub(super) struct State {
     pub(super) position: Position,
+    /// What `position.committed` was when the writer last wrote it.
+    pub(super) committed_written: Option<LogId>,
     pub(super) index: Index,
     pub(super) recent: Recent,
+    pub(super) sizes: Arc<EntrySizes>,
 }
 
 /// Where an entry is on disk.
@@ -56,15 +61,20 @@ impl State {
         for (entry, encoded) in entries {
             let follows = self.position.append(entry.log_id);
             debug_assert!(follows, "checked above");
+            if matches!(entry.payload, EntryPayload::Normal(_)) {
+                self.sizes.note(encoded);
+            }
             self.recent.push(entry, encoded);
         }
+        // Here and not when they become durable, so that entries are freed by the thread that made them: the
+        // writer would fight over the allocator with it, holding this lock.
+        self.recent.evict(self.index.next().unwrap_or(0));
         true
     }
 
     /// Notes where durable entries are.
     pub(super) fn locate(&mut self, file: &Arc<SegmentFile>, first: u64, offsets: &[u32]) {
         self.index.extend(file, first, offsets);
-        self.recent.evict(first + offsets.len() as u64);
     }
 
     /// Forgets the entries after `after`.

@@ -108,10 +108,10 @@ impl RaftLogStorage<Types> for Log {
     }
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> io::Result<()> {
+        // The writer takes it along with its next batch, or when `write_committed` says so: to wake it for each
+        // transaction would cost as much as the write of its entry.
         self.inner.shared.check()?;
-        let room = self.inner.room().await?;
         self.inner.shared.state.lock().position.committed = committed;
-        room.send(Command::Committed(committed));
         Ok(())
     }
 

@@ -123,7 +123,8 @@ impl Writer {
         }
         if failure.is_none() {
             // Whatever was written before is durable, so a failure here loses nothing.
-            let _ = self.mark().and_then(|()| self.sync());
+            let staged = self.stage_committed();
+            let _ = staged.and_then(|()| self.mark()).and_then(|()| self.sync());
         }
     }
 
@@ -131,7 +132,7 @@ impl Writer {
     fn commit(&mut self, batch: Vec<Command>) -> Result<(), Failure> {
         let needs_sync = batch.iter().any(Command::needs_sync);
         let has_vote = batch.iter().any(|c| matches!(c, Command::Vote(..)));
-        let mut written = Ok(());
+        let mut written = self.stage_committed();
         let mut waiters = Vec::with_capacity(batch.len());
         for command in batch {
             if written.is_ok() {
@@ -166,10 +167,7 @@ impl Writer {
                 self.position.vote = Some(*vote);
                 self.effects.push(Effect::Vote(*vote));
             }
-            Command::Committed(id) => {
-                self.stage(Kind::Committed, &record::payload(id))?;
-                self.position.committed = *id;
-            }
+            Command::Committed => {}
             Command::Truncate(after, _) => {
                 self.stage(Kind::Truncate, &record::payload(after))?;
                 self.position.truncate(*after);
@@ -181,6 +179,24 @@ impl Writer {
                 self.effects.push(Effect::Purge(*upto));
             }
         }
+        Ok(())
+    }
+
+    /// Stages how far the log is committed, if that has changed and the entry is staged before it.
+    fn stage_committed(&mut self) -> Result<(), DiskError> {
+        let committed = {
+            let mut state = self.shared.state.lock();
+            let committed = state.position.committed;
+            let is_news = committed != state.committed_written;
+            let index = |id: Option<LogId>| id.map(|id| id.index);
+            if !is_news || index(committed) > index(self.position.last) {
+                return Ok(());
+            }
+            state.committed_written = committed;
+            committed
+        };
+        self.stage(Kind::Committed, &record::payload(&committed))?;
+        self.position.committed = committed;
         Ok(())
     }
 

@@ -53,11 +53,29 @@ impl AppendLink {
     /// [`LinkError`] when the member cannot be reached, now or, inside the stream, later.
     pub(super) async fn stream<'s, S>(
         &'s mut self,
-        input: S,
+        mut input: S,
     ) -> Result<
         impl Stream<Item = Result<StreamAppendResult<Types>, LinkError>> + use<'s, S>,
         LinkError,
     >
+    where
+        S: Stream<Item = AppendEntriesRequest<Types>> + OptionalSend + Unpin + 'static,
+    {
+        // Before dialling: openraft pauses in here after a failure, and only in here.
+        let results = match input.next().await {
+            Some(first) => Some(self.send(first, input).await?),
+            None => None,
+        };
+        Ok(futures_util::stream::unfold(results, |state| async move {
+            state?.next().await
+        }))
+    }
+
+    async fn send<S>(
+        &mut self,
+        first: AppendEntriesRequest<Types>,
+        rest: S,
+    ) -> Result<Results<'_>, LinkError>
     where
         S: Stream<Item = AppendEntriesRequest<Types>> + OptionalSend + Unpin + 'static,
     {
@@ -66,17 +84,14 @@ impl AppendLink {
             None => self.dial().await?,
         };
         let owed = Arc::new(AtomicUsize::new(0));
+        let input = futures_util::stream::iter([first]).chain(rest);
         let pump = tokio::spawn(pump(input, framed.writer, owed.clone()));
-        let results = Results {
+        Ok(Results {
             link: self,
             reader: framed.reader,
             pump: AbortOnDrop(pump),
             owed,
-        };
-        Ok(futures_util::stream::unfold(
-            Some(results),
-            |state| async move { state?.next().await },
-        ))
+        })
     }
 }
 
@@ -162,10 +177,11 @@ async fn pump<S>(
 where
     S: Stream<Item = AppendEntriesRequest<Types>> + Unpin,
 {
-    while let Some(request) = input.next().await {
+    while let Some(request) = writer.next_of(&mut input).await? {
         owed.fetch_add(1, Ordering::Relaxed);
-        writer.send(&AppendFrame::Request(request)).await?;
+        writer.queue(&AppendFrame::Request(request))?;
     }
+    // Behind the last request at once, if that has not left yet: a heartbeat is one system call.
     writer.send(&AppendFrame::End).await?;
     Ok(writer)
 }

@@ -1,18 +1,36 @@
 //! Frames: a four-byte big-endian length, then that many bytes of postcard.
+//!
+//! The writing half gathers: what is queued together leaves in one system call, which costs both members more
+//! than all else about a small frame.
 
-use bytes::{Bytes, BytesMut};
-use futures_util::{SinkExt, StreamExt};
+use bytes::{Buf, Bytes, BytesMut};
+use futures_util::{FutureExt, Stream, StreamExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio_util::codec::{FramedRead, FramedWrite, LengthDelimitedCodec};
 
 /// Largest frame between members, bytes. The largest legitimate ones are a batch of appended entries and a
 /// batch of forwarded proposals, each bounded by [`super::super::limits::BATCH_BYTES`] plus one oversize entry.
 /// Raising it raises what a peer can make this member allocate per connection.
 pub(super) const MAX_FRAME: usize = 32 << 20;
+
+/// Bytes of the length in front of a frame.
+const PREFIX: usize = 4;
+
+/// Bytes of room made for one read: the answers to a burst share one system call.
+const READ_CHUNK: usize = 16 << 10;
+
+/// Least room for one read, bytes: most frames fit, so that none is read in two halves for want of room.
+const READ_ROOM: usize = 1 << 10;
+
+/// Bytes gathered after which they leave, whatever else there is to say.
+const GATHERED: usize = 64 << 10;
+
+/// A buffer that grew beyond this many bytes is given back once it is sent.
+const KEPT_BUFFER: usize = 1 << 20;
 
 /// A connection between two members, by frames.
 pub(in crate::ensemble) struct Framed {
@@ -27,19 +45,55 @@ impl Framed {
     pub(super) fn new(stream: TcpStream) -> Framed {
         let (read, write) = stream.into_split();
         Framed {
-            reader: FrameReader(FramedRead::new(read, codec())),
-            writer: FrameWriter(FramedWrite::new(write, codec())),
+            reader: FrameReader {
+                socket: read,
+                buffer: BytesMut::new(),
+            },
+            writer: FrameWriter {
+                socket: write,
+                buffer: Vec::new(),
+            },
         }
     }
 }
 
 /// The reading half.
-pub(in crate::ensemble) struct FrameReader(FramedRead<OwnedReadHalf, LengthDelimitedCodec>);
+pub(in crate::ensemble) struct FrameReader {
+    socket: OwnedReadHalf,
+    buffer: BytesMut,
+}
 
 impl FrameReader {
     /// The next frame, or `None` when the other side has closed between frames.
+    ///
+    /// # Cancel safety
+    /// Cancelling loses nothing.
     pub(super) async fn raw(&mut self) -> io::Result<Option<BytesMut>> {
-        self.0.next().await.transpose()
+        loop {
+            let missing = match self.buffer.first_chunk::<PREFIX>() {
+                None => READ_ROOM,
+                Some(prefix) => {
+                    let length = u32::from_be_bytes(*prefix) as usize;
+                    if length > MAX_FRAME {
+                        return Err(io::ErrorKind::InvalidData.into());
+                    }
+                    if self.buffer.len() >= PREFIX + length {
+                        self.buffer.advance(PREFIX);
+                        return Ok(Some(self.buffer.split_to(length)));
+                    }
+                    PREFIX + length - self.buffer.len()
+                }
+            };
+            if self.buffer.capacity() - self.buffer.len() < missing {
+                self.buffer.reserve(missing.max(READ_CHUNK));
+            }
+            if self.socket.read_buf(&mut self.buffer).await? == 0 {
+                return match self.buffer.is_empty() {
+                    true => Ok(None),
+                    false => Err(io::ErrorKind::UnexpectedEof.into()),
+                };
+            }
+        }
     }
 
     /// The next frame, decoded; an end of the stream is an error.
@@ -49,31 +103,63 @@ impl FrameReader {
     }
 }
 
-/// The writing half.
-pub(in crate::ensemble) struct FrameWriter(FramedWrite<OwnedWriteHalf, LengthDelimitedCodec>);
+/// The writing half. After a write that failed or was cancelled, it is of no use any more.
+pub(in crate::ensemble) struct FrameWriter {
+    socket: OwnedWriteHalf,
+    buffer: Vec<u8>,
+}
 
 impl FrameWriter {
     /// Sends one message at once.
     pub(super) async fn send<T: Serialize>(&mut self, message: &T) -> io::Result<()> {
-        self.raw(encode(message)?).await
+        self.queue(message)?;
+        self.flush().await
     }
 
     /// Sends one frame at once.
     pub(super) async fn raw(&mut self, frame: Bytes) -> io::Result<()> {
-        self.0.send(frame).await
+        let length = u32::try_from(frame.len()).map_err(io::Error::other)?;
+        self.buffer.extend_from_slice(&length.to_be_bytes());
+        self.buffer.extend_from_slice(&frame);
+        self.flush().await
     }
-}
 
-fn codec() -> LengthDelimitedCodec {
-    LengthDelimitedCodec::builder()
-        .max_frame_length(MAX_FRAME)
-        .new_codec()
-}
+    /// Queues one message, to leave with the next [`flush`](FrameWriter::flush).
+    pub(super) fn queue<T: Serialize>(&mut self, message: &T) -> io::Result<()> {
+        let start = self.buffer.len();
+        self.buffer.extend_from_slice(&[0; PREFIX]);
+        let buffer = std::mem::take(&mut self.buffer);
+        self.buffer = postcard::to_extend(message, buffer).map_err(io::Error::other)?;
+        let length = self.buffer.len() - start - PREFIX;
+        let length = u32::try_from(length).map_err(io::Error::other)?;
+        self.buffer[start..start + PREFIX].copy_from_slice(&length.to_be_bytes());
+        Ok(())
+    }
 
-fn encode<T: Serialize>(message: &T) -> io::Result<Bytes> {
-    postcard::to_stdvec(message)
-        .map(Bytes::from)
-        .map_err(io::Error::other)
+    /// Sends what is queued.
+    pub(super) async fn flush(&mut self) -> io::Result<()> {
+        self.socket.write_all(&self.buffer).await?;
+        self.buffer.clear();
+        self.buffer.shrink_to(KEPT_BUFFER);
+        Ok(())
+    }
+
+    /// The next item of `items`. What is queued waits for it only if it is there already, and leaves before this
+    /// waits for it.
+    pub(super) async fn next_of<S>(&mut self, items: &mut S) -> io::Result<Option<S::Item>>
+    where
+        S: Stream + Unpin,
+    {
+        if !self.buffer.is_empty() {
+            if self.buffer.len() < GATHERED
+                && let Some(item) = items.next().now_or_never()
+            {
+                return Ok(item);
+            }
+            self.flush().await?;
+        }
+        Ok(items.next().await)
+    }
 }
 
 /// The message a frame holds.

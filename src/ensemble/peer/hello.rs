@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// Version of everything members say to each other. A member refuses another version by name.
-const PROTOCOL: u16 = 1;
+const PROTOCOL: u16 = 2;
 /// First field of a greeting: tells a member from a stray client at once.
 const MAGIC: u32 = 0x5a47_5250;
 

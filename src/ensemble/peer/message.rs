@@ -1,8 +1,9 @@
 //! The messages members exchange.
 
+use crate::ensemble::reconfig::{ReconfigError, Reconfiguration};
 use crate::ensemble::types::{Member, Proposal, Types};
-use crate::tree::SessionId;
-use openraft::alias::{SnapshotMetaOf, VoteOf};
+use crate::tree::{SessionId, Zxid};
+use openraft::alias::{LogIdOf, SnapshotMetaOf, VoteOf};
 use openraft::errors::RaftError;
 use openraft::raft::{
     AppendEntriesRequest, SnapshotResponse, StreamAppendResult, TransferLeaderRequest,
@@ -25,6 +26,21 @@ pub(in crate::ensemble) enum Ask {
     Touch(Vec<Touch>),
     /// To the leader: add this observer.
     Join(u64, Member),
+    /// To the leader of this vote: do you still lead?
+    Leads(VoteOf<Types>),
+    /// To a voter: do you have proof that the leader of this vote is gone?
+    IsOver(VoteOf<Types>),
+    /// To the leader: change the members.
+    Reconfigure(Reconfiguration),
+}
+
+/// What a voter knows about a leader that seems gone.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(in crate::ensemble) struct Witness {
+    /// It has proof of its own.
+    pub(in crate::ensemble) is_over: bool,
+    /// The end of its log.
+    pub(in crate::ensemble) last_log: Option<LogIdOf<Types>>,
 }
 
 /// A session's last sign of life.
@@ -49,6 +65,12 @@ pub(in crate::ensemble) enum Answer {
     Done,
     /// This member cannot do it now: it is not the leader, or has lost its quorum.
     NotNow,
+    /// To [`Ask::Leads`].
+    Leads(bool),
+    /// To [`Ask::IsOver`].
+    IsOver(Witness),
+    /// To [`Ask::Reconfigure`].
+    Reconfigured(Result<Zxid, ReconfigError>),
 }
 
 /// What the dialling side sends on an append connection.

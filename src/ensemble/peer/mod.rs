@@ -26,7 +26,7 @@ mod snapshot;
 
 pub(super) use forward::ForwardLink;
 pub(super) use hello::Me;
-pub(super) use link::Link;
-pub(super) use message::{Answer, Ask, Touch};
+pub(super) use link::{Link, LinkError};
+pub(super) use message::{Answer, Ask, Touch, Witness};
 pub(super) use network::Peers;
 pub(super) use server::{PeerServer, serve};

@@ -1,22 +1,26 @@
 //! The listening side: hears other members and passes what they say to Raft.
 
-use super::frame::Framed;
+use super::frame::{FrameWriter, Framed};
 use super::hello::{Me, Purpose, accept};
 use super::message::{Answer, AppendFrame, AppendReply, Ask, Forwarded, Refused, SnapshotReply};
 use super::snapshot::receive_snapshot;
 use crate::ensemble::contact::Contact;
 use crate::ensemble::duties::{Duties, UnderWay};
-use crate::ensemble::limits::PEER_CONNECTIONS;
+use crate::ensemble::handle::Ensemble;
+use crate::ensemble::limits::{OLD_RESULT_DELAY, PEER_CONNECTIONS};
 use crate::ensemble::machine::Machine;
+use crate::ensemble::reconfig::change;
 use crate::ensemble::snapshot::SnapshotStore;
+use crate::ensemble::takeover::witness;
 use crate::ensemble::types::Types;
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 use openraft::Raft;
 use std::io;
 use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 /// What the peers' requests need.
@@ -29,6 +33,8 @@ pub(in crate::ensemble) struct PeerServer {
     pub(in crate::ensemble) snapshots: SnapshotStore,
     /// Hears of every word from a leader.
     pub(in crate::ensemble) contact: Arc<Contact>,
+    /// Changes its members, when this one leads.
+    pub(in crate::ensemble) ensemble: Ensemble,
     /// What only the leader can do for its peers.
     pub(in crate::ensemble) duties: Arc<Duties>,
 }
@@ -77,7 +83,7 @@ impl PeerServer {
         };
         match purpose {
             Purpose::Control => self.control(framed, from).await,
-            Purpose::Append => self.append(framed).await,
+            Purpose::Append => self.append(framed, from).await,
             Purpose::Forward => self.forward(framed).await,
             Purpose::Snapshot => self.snapshot(framed).await,
         }
@@ -102,6 +108,13 @@ impl PeerServer {
                 Ask::Touch(touches) => done(self.duties.touch(&touches)),
                 Ask::Join(id, member) if id == from => done(self.duties.join(id, member).await),
                 Ask::Join(..) => Answer::NotNow,
+                Ask::Leads(vote) => Answer::Leads(self.duties.leads(vote).await),
+                Ask::Reconfigure(wanted) => {
+                    Answer::Reconfigured(Box::pin(change(&self.ensemble, &wanted)).await)
+                }
+                Ask::IsOver(vote) => witness(&self.raft, &self.contact, vote)
+                    .await
+                    .map_or(Answer::NotNow, Answer::IsOver),
             };
             framed.writer.send(&answer).await?;
         }
@@ -109,9 +122,11 @@ impl PeerServer {
     }
 
     /// Passes streams of append requests to Raft, one after the other.
-    async fn append(&self, framed: Framed) -> io::Result<()> {
+    async fn append(&self, framed: Framed, from: u64) -> io::Result<()> {
+        let _connection = self.contact.connected(from);
         let Framed { reader, mut writer } = framed;
         let reader = Arc::new(Mutex::new(reader));
+        let (mut acknowledged, mut is_old) = (None, false);
         loop {
             let failed = Arc::new(Mutex::new(None));
             let source = (reader.clone(), failed.clone(), self.contact.clone());
@@ -119,7 +134,7 @@ impl PeerServer {
                 futures_util::stream::unfold(source, |(reader, failed, contact)| async move {
                     match reader.lock().await.message().await {
                         Ok(AppendFrame::Request(request)) => {
-                            contact.heard();
+                            contact.heard(request.vote);
                             Some((request, (reader.clone(), failed, contact)))
                         }
                         Ok(AppendFrame::End) => None,
@@ -130,12 +145,14 @@ impl PeerServer {
                     }
                 });
             let mut results = Box::pin(self.raft.stream_append(requests));
-            while let Some(result) = results.next().await {
+            while let Some(result) = next_result(&mut writer, &mut results, is_old).await? {
                 let result = result.map_err(io::Error::other)?;
                 let over = result.is_err();
-                writer.send(&AppendReply::Result(result)).await?;
+                is_old = result.as_ref().ok() == acknowledged.as_ref();
+                acknowledged = result.as_ref().ok().copied();
+                writer.queue(&AppendReply::Result(result))?;
                 if over {
-                    return Ok(());
+                    return writer.flush().await;
                 }
             }
             if let Some(error) = failed.lock().await.take() {
@@ -178,6 +195,20 @@ impl PeerServer {
         };
         framed.writer.send(&reply).await
     }
+}
+
+/// The next result, before which whatever is queued leaves if it has to wait. If that is no news (`is_old`), it
+/// may wait for company: the leader learns nothing from the answer to a request that only told how far the log is
+/// committed, and each write is followed by one.
+async fn next_result<S: Stream + Unpin>(
+    writer: &mut FrameWriter,
+    results: &mut S,
+    is_old: bool,
+) -> io::Result<Option<S::Item>> {
+    if is_old && let Ok(next) = timeout(OLD_RESULT_DELAY, results.next()).await {
+        return Ok(next);
+    }
+    writer.next_of(results).await
 }
 
 fn done(taken: bool) -> Answer {

@@ -3,7 +3,7 @@
 //! All integers are little-endian.
 //!
 //! ```text
-//! header   "ZGATSNAP"  8    version  1 (now 1)    length of meta  4    meta (postcard)    checksum  4
+//! header   "ZGATSNAP"  8    version  1 (now 2)    length of meta  4    meta (postcard)    checksum  4
 //! block    length  4 (1 to MAX_BLOCK_BYTES)    checksum  4    payload        as often as there are blocks
 //! footer   zero  4    blocks  8    payload bytes  8    checksum  4            then the file ends
 //! ```
@@ -13,8 +13,10 @@
 
 use super::Meta;
 
-/// Most bytes of one block. A reader holds one block in memory; more would only make that more.
-pub const MAX_BLOCK_BYTES: usize = 1 << 20;
+/// Most bytes of one block. The tree ends a block after 1 MiB, but between znodes only. Behind that may come a
+/// znode whose name and data one request made long and whose ACL another did, of 1 MiB each; the rest is room
+/// for what tags and lengths add. A reader holds one block in memory; more would only make that more.
+pub const MAX_BLOCK_BYTES: usize = 8 << 20;
 
 /// Most bytes the meta may take: a thousand members' names and addresses at their longest are below half of it.
 pub(super) const MAX_META_BYTES: usize = 1 << 20;
@@ -32,7 +34,7 @@ pub(super) const FOOTER_BYTES: usize = 4 + FOOTER_REST_BYTES;
 pub(super) const FOOTER_REST_BYTES: usize = 8 + 8 + 4;
 
 const MAGIC: &[u8; 8] = b"ZGATSNAP";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Why bytes are not a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -19,6 +19,7 @@ mod writer;
 
 pub use file::SnapshotFile;
 pub use format::FormatError;
+pub(in crate::ensemble) use store::snapshot_index;
 pub use store::{SnapshotFileError, SnapshotStore};
 
 use super::types::Types;

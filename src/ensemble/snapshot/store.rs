@@ -1,7 +1,6 @@
 //! The snapshots of a member: which there are, how many are kept.
 
 use super::file::SnapshotFile;
-use super::format::MAX_BLOCK_BYTES;
 use super::writer::{IncomingSnapshot, SnapshotWriter};
 use super::{FormatError, Meta};
 use crate::ensemble::log::DiskError;
@@ -13,6 +12,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Snapshots kept: the newest, and one to fall back to if that turns out to be damaged and the log still reaches
 /// back so far. Each one more costs a copy of the tree on disk.
 const KEPT: usize = 2;
+
+/// Bytes copied at once when a snapshot comes from elsewhere.
+const COPY_BYTES: usize = 1 << 20;
 
 /// What went wrong with a snapshot.
 #[derive(Debug, thiserror::Error)]
@@ -91,7 +93,7 @@ impl SnapshotStore {
             return Ok(file);
         }
         let mut incoming = self.incoming()?;
-        let mut buffer = vec![0; MAX_BLOCK_BYTES];
+        let mut buffer = vec![0; COPY_BYTES];
         let mut offset = 0;
         while offset < file.bytes {
             let count = file.read_raw(&mut buffer, offset)?;
@@ -165,7 +167,16 @@ fn is_draft(name: &str) -> bool {
 }
 
 fn is_snapshot(name: &str) -> bool {
-    let parts = name.strip_prefix("snap-").and_then(|n| n.split_once('-'));
-    let is_number = |part: &str| part.len() == 16 && u64::from_str_radix(part, 16).is_ok();
-    parts.is_some_and(|(index, term)| is_number(index) && is_number(term))
+    snapshot_index(name).is_some()
+}
+
+/// The log index that the snapshot called `name` covers, if one can be called so.
+pub(in crate::ensemble) fn snapshot_index(name: &str) -> Option<u64> {
+    let (index, term) = name.strip_prefix("snap-")?.split_once('-')?;
+    let number = |part: &str| {
+        let digits = (part.len() == 16).then_some(part)?;
+        u64::from_str_radix(digits, 16).ok()
+    };
+    number(term)?;
+    number(index)
 }

@@ -21,6 +21,7 @@ fn meta(term: u64, index: u64) -> Meta {
     let member = Member {
         name: "n1".into(),
         address: "127.0.0.1:2888".into(),
+        election: None,
     };
     let voters = vec![BTreeSet::from([1])];
     let membership = openraft::Membership::new(voters, BTreeMap::from([(1, member)])).unwrap();
@@ -88,15 +89,16 @@ fn layout_is_as_documented() {
     assert_eq!(hex(&bytes), GOLDEN);
 }
 
-/// Header with magic, version 1, 32 bytes of meta, checksum; two blocks; footer. The checksums were computed apart
+/// Header with magic, version 2, 33 bytes of meta, checksum; two blocks; footer. The checksums were computed apart
 /// from this program.
 const GOLDEN: &str = "\
-5a 47 41 54 53 4e 41 50 01 20 00 00 00 01 03 01
+5a 47 41 54 53 4e 41 50 02 21 00 00 00 01 03 01
 09 01 03 01 00 01 01 01 01 01 02 6e 31 0e 31 32
-37 2e 30 2e 30 2e 31 3a 32 38 38 38 00 e1 3c 54
-e5 03 00 00 00 c6 1c 59 14 7a 6f 6f 04 00 00 00
-fe 0f f4 72 67 61 74 65 00 00 00 00 02 00 00 00
-00 00 00 00 07 00 00 00 00 00 00 00 7f 12 b2 6d";
+37 2e 30 2e 30 2e 31 3a 32 38 38 38 00 00 b6 bd
+36 78 03 00 00 00 3d ce 66 2d 7a 6f 6f 04 00 00
+00 27 35 39 b6 67 61 74 65 00 00 00 00 02 00 00
+00 00 00 00 00 07 00 00 00 00 00 00 00 58 bc 6c
+d6";
 
 fn hex(bytes: &[u8]) -> String {
     let rows = bytes.chunks(16).map(|row| {

@@ -45,7 +45,7 @@ impl World {
         self.apply(if exists {
             Op::SetData {
                 path: path.into(),
-                data: bytes(data),
+                data: Some(bytes(data)),
                 version: -1,
             }
         } else {
@@ -110,12 +110,9 @@ impl World {
 fn create(path: &str, data: &str) -> Op {
     Op::Create {
         path: path.into(),
-        data: bytes(data),
+        data: Some(bytes(data)),
         acl: Acl::open(),
-        mode: CreateMode {
-            ephemeral: false,
-            sequential: false,
-        },
+        mode: CreateMode::PERSISTENT,
     }
 }
 

@@ -1,8 +1,9 @@
 //! A tree with a log position, and short words for commands.
 
 use crate::tree::{
-    Acl, Actor, Command, CreateMode, ErrorCode, Identity, MultiFailure, Op, OpReply, Outcome,
-    Reply, SessionId, Stat, Transaction, Tree, Zxid,
+    Acl, AclList, Actor, Change, Command, CreateMode, ErrorCode, Event, Identity, Lifetime,
+    MemberInfo, MultiFailure, Op, OpReply, Outcome, Reply, SessionId, Stat, Transaction, Tree,
+    Zxid,
 };
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -88,6 +89,32 @@ impl Fixture {
         }
     }
 
+    /// Takes over members, given as id, address and whether they vote.
+    pub(super) fn members(&mut self, members: &[(u64, &str, bool)]) -> Vec<Event> {
+        self.zxid.0 += 1;
+        let member = |&(id, address, voter): &(u64, &str, bool)| {
+            let address = address.to_owned();
+            (
+                id,
+                MemberInfo {
+                    address,
+                    election: None,
+                    voter,
+                },
+            )
+        };
+        let members = members.iter().map(member).collect();
+        let events = self.tree.set_membership(self.zxid, &members);
+        self.tree.check_invariants();
+        events
+    }
+
+    pub(super) fn introduce(&mut self, member: u64, client: Option<&str>) {
+        let client = client.map(str::to_owned);
+        let outcome = self.apply(&Actor::Ensemble, Command::Introduce { member, client });
+        assert_eq!(outcome.result, Ok(Reply::Done));
+    }
+
     pub(super) fn stat(&self, path: &str) -> Stat {
         self.tree.get(path).expect("the znode exists").stat()
     }
@@ -116,25 +143,40 @@ pub(super) fn having_proved(actor: &Actor, proofs: &[(&str, &str)]) -> Actor {
     }
 }
 
-pub(super) const PERSISTENT: CreateMode = CreateMode {
-    ephemeral: false,
-    sequential: false,
-};
-pub(super) const EPHEMERAL: CreateMode = CreateMode {
-    ephemeral: true,
-    sequential: false,
-};
+pub(super) const PERSISTENT: CreateMode = CreateMode::PERSISTENT;
+pub(super) const EPHEMERAL: CreateMode = CreateMode::EPHEMERAL;
 pub(super) const SEQUENTIAL: CreateMode = CreateMode {
-    ephemeral: false,
+    lifetime: Lifetime::Persistent,
     sequential: true,
 };
+
+pub(super) const CONTAINER: CreateMode = CreateMode {
+    lifetime: Lifetime::Container,
+    sequential: false,
+};
+
+pub(super) fn ttl(ms: u64) -> CreateMode {
+    CreateMode {
+        lifetime: Lifetime::Ttl(ms),
+        sequential: false,
+    }
+}
 
 pub(super) fn create_as(path: &str, mode: CreateMode) -> Op {
     Op::Create {
         path: path.into(),
-        data: Bytes::from_static(b"data"),
+        data: Some(Bytes::from_static(b"data")),
         acl: Acl::open(),
         mode,
+    }
+}
+
+pub(super) fn create_with(path: &str, data: &'static str) -> Op {
+    Op::Create {
+        path: path.into(),
+        data: Some(Bytes::from_static(data.as_bytes())),
+        acl: Acl::open(),
+        mode: PERSISTENT,
     }
 }
 
@@ -152,8 +194,17 @@ pub(super) fn delete(path: &str, version: i32) -> Op {
 pub(super) fn set_data(path: &str, data: &'static str, version: i32) -> Op {
     Op::SetData {
         path: path.into(),
-        data: Bytes::from_static(data.as_bytes()),
+        data: Some(Bytes::from_static(data.as_bytes())),
         version,
+    }
+}
+
+/// Sets null data.
+pub(super) fn set_null(path: &str) -> Op {
+    Op::SetData {
+        path: path.into(),
+        data: None,
+        version: -1,
     }
 }
 
@@ -172,6 +223,20 @@ pub(super) fn check(path: &str, version: i32) -> Op {
     }
 }
 
+/// What happened to a znode that is open to everybody.
+pub(super) fn event(change: Change, path: &str) -> Event {
+    event_of(change, path, &Acl::open())
+}
+
+/// What happened to a znode with this ACL.
+pub(super) fn event_of(change: Change, path: &str, acl: &[Acl]) -> Event {
+    Event::Znode {
+        change,
+        path: path.into(),
+        acl: Arc::new(AclList::new(acl)),
+    }
+}
+
 /// The path a create answered with.
 pub(super) fn created(reply: &OpReply) -> &str {
     match reply {
@@ -184,7 +249,7 @@ pub(super) fn created(reply: &OpReply) -> &str {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Seen {
     pub(super) stat: Stat,
-    pub(super) data: Vec<u8>,
+    pub(super) data: Option<Vec<u8>>,
     pub(super) acl: Vec<Acl>,
     pub(super) children: Vec<String>,
 }
@@ -202,7 +267,7 @@ pub(super) fn dump(tree: &Tree) -> BTreeMap<String, Seen> {
         open.extend(children.iter().map(|child| format!("{base}/{child}")));
         let of_this = Seen {
             stat: znode.stat(),
-            data: znode.data().to_vec(),
+            data: znode.data().map(|data| data.to_vec()),
             acl: znode.acl().to_vec(),
             children,
         };

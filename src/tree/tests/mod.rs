@@ -1,10 +1,12 @@
 //! Tests of the room as a whole: rules by example, a naive model, snapshots under way.
 
 mod fixture;
+mod history;
 
 mod model;
 mod multi;
 mod operations;
+mod permissions;
 mod random;
 mod sessions;
 mod siblings;

@@ -1,7 +1,7 @@
 //! Several operations, all or nothing.
 
 use super::fixture::*;
-use crate::tree::{Acl, Actor, Command, ErrorCode, Event, MultiFailure, Op, OpReply, Reply};
+use crate::tree::{Acl, Actor, Change, Command, ErrorCode, MultiFailure, Op, OpReply, Reply};
 
 #[test]
 fn operations_see_the_effects_of_earlier_ones() {
@@ -24,16 +24,16 @@ fn operations_see_the_effects_of_earlier_ones() {
     let a = fixture.stat("/a");
     assert_eq!((a.cversion, a.num_children, a.version), (3, 1, 1));
     assert_eq!([a.czxid, a.mzxid, a.pzxid], [fixture.zxid; 3]);
-    let changed = |path: &str| Event::ChildrenChanged(path.into());
+    let changed = |path: &str| event(Change::Children, path);
     let expected = [
-        Event::Created("/a".into()),
+        event(Change::Created, "/a"),
         changed("/"),
-        Event::Created("/a/0000000000".into()),
+        event(Change::Created, "/a/0000000000"),
         changed("/a"),
-        Event::Created("/a/0000000001".into()),
+        event(Change::Created, "/a/0000000001"),
         changed("/a"),
-        Event::DataChanged("/a".into()),
-        Event::Deleted("/a/0000000000".into()),
+        event(Change::Data, "/a"),
+        event(Change::Deleted, "/a/0000000000"),
         changed("/a"),
     ];
     assert_eq!(outcome.events, expected);
@@ -43,6 +43,26 @@ fn operations_see_the_effects_of_earlier_ones() {
 fn empty_multi_succeeds() {
     let mut fixture = Fixture::new();
     assert_eq!(fixture.multi(&Actor::Ensemble, vec![]), Ok(vec![]));
+}
+
+#[test]
+fn the_first_failure_of_a_multi_is_told_whether_it_was_foreseen_or_not() {
+    let mut fixture = Fixture::new();
+    let refuse = Op::Refuse(ErrorCode::BadArguments);
+    let failed = |index, code| Err(MultiFailure { index, code });
+    for (ops, expected) in [
+        (
+            vec![create("/a"), check("/none", -1), refuse.clone()],
+            failed(1, ErrorCode::NoNode),
+        ),
+        (
+            vec![create("/a"), check("/a", 0), refuse],
+            failed(2, ErrorCode::BadArguments),
+        ),
+    ] {
+        assert_eq!(fixture.multi(&Actor::Ensemble, ops), expected);
+        assert!(fixture.tree.get("/a").is_none());
+    }
 }
 
 /// A multi that fails at its last operation, having done all kinds of things before.
@@ -59,7 +79,7 @@ fn failed_multi_leaves_no_trace() {
     let before = (dump(&fixture.tree), fixture.tree.digest());
     let order: Vec<String> = children(&fixture, "/a");
     let other_acl = vec![Acl {
-        perms: 1,
+        perms: 1 | 8,
         ..Acl::open().swap_remove(0)
     }];
     let ops = vec![

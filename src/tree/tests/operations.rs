@@ -1,7 +1,7 @@
 //! Each rule of each operation, by example.
 
 use super::fixture::*;
-use crate::tree::{Acl, Actor, Command, ErrorCode, Event, Op, OpReply, Outcome, Reply};
+use crate::tree::{Acl, Actor, Change, Command, ErrorCode, Op, OpReply, Outcome, Reply};
 use bytes::Bytes;
 
 /// `/p` with the child `/p/c`, `/e` an ephemeral of the session returned.
@@ -30,7 +30,7 @@ fn refused(op: Op, code: ErrorCode) {
 fn invalid_acl(path: &str) -> Op {
     Op::Create {
         path: path.into(),
-        data: Bytes::new(),
+        data: Some(Bytes::new()),
         acl: vec![],
         mode: PERSISTENT,
     }
@@ -138,26 +138,22 @@ fn matching_versions_are_accepted() {
 #[test]
 fn operations_answer_with_stat_and_fire_events() {
     let (mut fixture, client) = furnished();
-    let path = |text: &str| text.into();
     let mut run = |op| fixture.apply(&client, Command::One(op));
     let create = run(create("/p/d"));
     assert_eq!(
         create.events,
         [
-            Event::Created(path("/p/d")),
-            Event::ChildrenChanged(path("/p"))
+            event(Change::Created, "/p/d"),
+            event(Change::Children, "/p")
         ]
     );
     let top = run(create_as("/f", EPHEMERAL));
     assert_eq!(
         top.events,
-        [
-            Event::Created(path("/f")),
-            Event::ChildrenChanged(path("/"))
-        ]
+        [event(Change::Created, "/f"), event(Change::Children, "/")]
     );
     let set = run(set_data("/p/d", "data", -1));
-    assert_eq!(set.events, [Event::DataChanged(path("/p/d"))]);
+    assert_eq!(set.events, [event(Change::Data, "/p/d")]);
     let acl = run(set_acl("/p/d", Acl::open(), -1));
     assert_eq!(acl.events, []);
     let check = run(check("/p/d", 1));
@@ -172,8 +168,8 @@ fn operations_answer_with_stat_and_fire_events() {
     assert_eq!(
         delete.events,
         [
-            Event::Deleted(path("/p/d")),
-            Event::ChildrenChanged(path("/p"))
+            event(Change::Deleted, "/p/d"),
+            event(Change::Children, "/p")
         ]
     );
     assert_eq!(delete.result, Ok(Reply::One(OpReply::Deleted)));
@@ -194,7 +190,7 @@ fn sequence_suffix_counts_creates_ever() {
     let refused = fixture.one(&client, create("/p/plain"));
     assert_eq!(refused, Err(ErrorCode::NodeExists));
     let ephemeral_sequential = crate::tree::CreateMode {
-        ephemeral: true,
+        lifetime: crate::tree::Lifetime::Ephemeral,
         sequential: true,
     };
     let reply = fixture.one(&client, create_as("/p/", ephemeral_sequential));
@@ -262,7 +258,7 @@ fn acl_is_stored_as_normalised() {
     assert!(set.is_ok());
     let znode = fixture.tree.get("/a").expect("created");
     assert_eq!(znode.acl(), [stored]);
-    assert_eq!(znode.data(), "data");
+    assert_eq!(znode.data(), Some(&Bytes::from_static(b"data")));
 }
 
 #[test]
@@ -273,18 +269,19 @@ fn data_does_not_keep_the_receive_buffer() {
     for op in [
         Op::Create {
             path: "/a".into(),
-            data: data.clone(),
+            data: Some(data.clone()),
             acl: Acl::open(),
             mode: PERSISTENT,
         },
         Op::SetData {
             path: "/a".into(),
-            data: data.clone(),
+            data: Some(data.clone()),
             version: -1,
         },
     ] {
         fixture.must(op);
         let stored = fixture.tree.get("/a").expect("created").data();
+        let stored = stored.expect("not null");
         assert_eq!(stored, &data);
         assert_ne!(stored.as_ptr(), data.as_ptr());
     }

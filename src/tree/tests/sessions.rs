@@ -1,7 +1,9 @@
 //! Opening, attaching and closing sessions, and what follows for those who act through them.
 
 use super::fixture::*;
-use crate::tree::{Actor, Command, ErrorCode, Event, Outcome, Reply, Session, SessionId, Zxid};
+use crate::tree::{
+    Actor, Change, Command, ErrorCode, Event, Outcome, Reply, Session, SessionId, Zxid,
+};
 use bytes::Bytes;
 
 fn attach(session: SessionId, password: &'static [u8]) -> Command {
@@ -151,8 +153,8 @@ fn closing_removes_ephemerals_in_path_order_at_one_zxid() {
     assert_eq!(outcome.result, Ok(Reply::Closed));
     let mut expected = Vec::new();
     for (path, parent) in [("/a", "/"), ("/p/a", "/p"), ("/p/b", "/p"), ("/z", "/")] {
-        expected.push(Event::Deleted(path.into()));
-        expected.push(Event::ChildrenChanged(parent.into()));
+        expected.push(event(Change::Deleted, path));
+        expected.push(event(Change::Children, parent));
     }
     expected.push(Event::SessionClosed(session));
     assert_eq!(outcome.events, expected);

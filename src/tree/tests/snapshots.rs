@@ -30,10 +30,16 @@ fn furnished() -> Fixture {
 /// Members of different versions compare digests and exchange snapshots, so neither may change unnoticed:
 /// a new format needs a new version byte, a new digest the same.
 #[test]
-fn format_and_digest_are_those_of_version_1() {
+fn format_and_digest_are_those_of_version_2() {
     let mut fixture = furnished();
+    fixture.must(set_null("/a"));
+    fixture.must(create_as("/c", CONTAINER));
+    fixture.must(create_as("/t", ttl(5_000)));
+    fixture.members(&[(1, "a:1", true), (2, "b:2", false)]);
+    fixture.introduce(1, Some("c:3"));
+    fixture.introduce(2, None);
     let bytes = chunks(&mut fixture.tree, 100).concat();
-    assert_eq!(bytes[..2], [1, 1]);
+    assert_eq!(bytes[..2], [1, 2]);
     let found = [
         Tree::new().digest(),
         fixture.tree.digest(),
@@ -42,9 +48,9 @@ fn format_and_digest_are_those_of_version_1() {
     ];
     let expected = [
         13_713_998_935_783_184_560,
-        17_659_883_297_539_745_557,
-        773,
-        15_008_486_839_957_199_967,
+        9_175_746_562_036_576_693,
+        1_096,
+        12_165_593_931_381_363_308,
     ];
     assert_eq!(found, expected);
 }
@@ -68,7 +74,7 @@ fn chunks_end_after_a_mebibyte() {
         let data = Bytes::from(vec![nth; 700_000]);
         fixture.must(crate::tree::Op::Create {
             path: format!("/{nth}").into(),
-            data,
+            data: Some(data),
             acl: crate::tree::Acl::open(),
             mode: PERSISTENT,
         });
@@ -187,8 +193,8 @@ fn incomplete_and_altered_snapshots_are_refused() {
         Err(SnapshotError::UnknownItem(9))
     );
     let mut newer = whole.clone();
-    newer[1] = 2;
-    assert_eq!(refused(&newer), Err(SnapshotError::Version(2)));
+    newer[1] = 3;
+    assert_eq!(refused(&newer), Err(SnapshotError::Version(3)));
     let mut altered = whole.clone();
     *altered.last_mut().expect("not empty") ^= 1;
     assert!(matches!(
@@ -197,6 +203,51 @@ fn incomplete_and_altered_snapshots_are_refused() {
     ));
     let twice = [&whole[..], parts.last().expect("not empty")].concat();
     assert!(matches!(refused(&twice), Err(SnapshotError::Znode { .. })));
+}
+
+#[test]
+fn members_are_part_of_a_snapshot() {
+    let mut fixture = furnished();
+    let without = fixture.tree.digest();
+    fixture.members(&[(1, "a:1", true), (2, "b:2", false)]);
+    fixture.introduce(1, Some("c:3"));
+    fixture.introduce(2, None);
+    let before = fixture.tree.clients().clone();
+    fixture.tree.start_snapshot();
+    fixture.members(&[]);
+    let parts: Vec<_> = std::iter::from_fn(|| fixture.tree.snapshot_chunk(1)).collect();
+    let mut loaded = load(&parts.concat()).expect("complete");
+    assert_ne!(loaded.digest(), without);
+    assert_eq!(loaded.clients(), &before);
+    // The same members again, which the loaded tree must know already.
+    fixture.tree = loaded;
+    let events = fixture.members(&[(1, "a:1", true), (2, "b:2", false)]);
+    assert_eq!(events, []);
+    loaded = load(&chunks(&mut fixture.tree, 100).concat()).expect("complete");
+    assert_eq!(loaded.digest(), fixture.tree.digest());
+    let mut lacking = parts.concat();
+    // The head, then the first member: its kind, its id, whether it votes, its port for elections, and `a:1`.
+    lacking.drain(58..58 + 1 + 8 + 1 + 2 + (4 + 3));
+    assert_eq!(
+        load(&lacking).err(),
+        Some(SnapshotError::Count {
+            what: "members",
+            expected: 2,
+            found: 1
+        })
+    );
+}
+
+#[test]
+fn owners_of_no_kind_are_refused() {
+    let mut fixture = furnished();
+    fixture.must(create_as("/c", CONTAINER));
+    let mut whole = chunks(&mut fixture.tree, 100).concat();
+    // The owner stands before the lengths and the bytes of the segment `c` and the data `data`.
+    let end = whole.len() - (4 + 1) - (4 + 4);
+    assert_eq!(whole[end - 8..end], i64::MIN.to_le_bytes());
+    whole[end - 1] = 0x81;
+    assert_eq!(load(&whole).err(), Some(SnapshotError::Owner));
 }
 
 #[test]
@@ -213,11 +264,12 @@ fn promised_sizes_are_not_allocated() {
         })
     ));
     let end = whole.len();
-    whole[end - 8..end - 4].fill(0xff);
+    // One less is what null data has.
+    whole[end - 8..end - 4].copy_from_slice(&(u32::MAX - 1).to_le_bytes());
     assert_eq!(load(&whole).err(), Some(SnapshotError::Truncated));
     let list = [3, 0xff, 0xff, 0xff, 0xff];
     assert_eq!(
-        load(&[&whole[..42], &list].concat()).err(),
+        load(&[&whole[..58], &list].concat()).err(),
         Some(SnapshotError::Truncated)
     );
 }

@@ -168,6 +168,19 @@ fn digest_depends_on_everything_kept() {
         digest_after(&|f| drop(f.must(create("/a/b")))),
         digest_after(&|f| drop(f.must(delete("/a", -1)))),
         digest_after(&|f| drop(f.open())),
+        digest_after(&|f| drop(f.must(set_data("/a", "", -1)))),
+        digest_after(&|f| drop(f.must(set_null("/a")))),
+        digest_after(&|f| drop(f.must(create_as("/b", CONTAINER)))),
+        digest_after(&|f| drop(f.must(create_as("/b", ttl(1))))),
+        digest_after(&|f| drop(f.must(create_as("/b", ttl(2))))),
+        digest_after(&|f| drop(f.members(&[(1, "", true)]))),
+        digest_after(&|f| drop(f.members(&[(1, "", false)]))),
+        digest_after(&|f| drop(f.members(&[(2, "", true)]))),
+        digest_after(&|f| drop(f.members(&[(1, "a:1", true)]))),
+        digest_after(&|f| f.introduce(1, None)),
+        digest_after(&|f| f.introduce(2, None)),
+        digest_after(&|f| f.introduce(1, Some("a:1"))),
+        digest_after(&|f| f.introduce(2, Some("a:1"))),
     ];
     for (at, digest) in digests.iter().enumerate() {
         assert!(!digests[..at].contains(digest), "case {at}");

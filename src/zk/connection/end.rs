@@ -35,9 +35,18 @@ pub(super) enum End {
     /// The client has seen transactions that this member does not have.
     #[error("the client has seen a newer transaction than this member")]
     FromTheFuture,
+    /// The client's handshake of TLS failed: it shows no certificate, or a wrong one, or speaks no TLS.
+    #[error("the TLS handshake failed")]
+    Tls(#[source] io::Error),
     /// No leader is within reach.
     #[error("no leader is within reach")]
     NotServing,
+    /// The session was for reading only, and a leader is within reach again.
+    #[error("a leader is within reach again")]
+    Led,
+    /// The client of a session that no leader watches over gave no sign of life.
+    #[error("no sign of life within the session's timeout")]
+    Silent,
     /// The node stops.
     #[error("the node stops")]
     Stopping,

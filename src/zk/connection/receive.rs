@@ -3,15 +3,18 @@
 use super::end::End;
 use super::incoming::Incoming;
 use super::pings::Pings;
+use crate::ensemble::Barrier;
 use crate::tree::SessionId;
 use crate::zk::dispatch::Request;
 use crate::zk::port::Port;
-use crate::zk::tally::Outstanding;
+use crate::zk::tally::{Connected, Outstanding};
 use crate::zk::wire::{MAX_FRAME, RequestHeader, Wire};
 use bytes::Bytes;
 use std::future::pending;
+use std::time::Duration;
 use tokio::io::AsyncRead;
 use tokio::sync::{Semaphore, mpsc};
+use tokio::time::timeout;
 
 /// Bytes of requests that one connection may have outstanding; beyond, nothing more is read from it. Two
 /// of the largest requests fit, or 2,048 small ones, far more than clients pipeline in one round trip.
@@ -28,6 +31,8 @@ pub(super) struct Received<'a> {
     pub(super) xid: i32,
     /// What it asks for.
     pub(super) request: Request,
+    /// What a `sync` waits for, begun when it arrived: those that a client pipelines share a round to the leader.
+    pub(super) barrier: Option<Barrier>,
     /// Held until the reply is queued.
     pub(super) outstanding: Outstanding<'a>,
 }
@@ -36,10 +41,14 @@ pub(super) struct Received<'a> {
 pub(super) struct Receiver<'a> {
     /// What connections share.
     pub(super) port: &'a Port,
+    /// What counts the requests.
+    pub(super) connected: &'a Connected<'a>,
     /// Who is told of pings.
     pub(super) pings: &'a Pings<'a>,
     /// The client's session.
     pub(super) session: SessionId,
+    /// The silence after which the connection ends; `None` when a leader watches over the session.
+    pub(super) silence: Option<Duration>,
     /// See [`budget`].
     pub(super) budget: &'a Semaphore,
 }
@@ -63,12 +72,15 @@ impl<'a> Receiver<'a> {
         requests: mpsc::Sender<Received<'a>>,
     ) -> End {
         loop {
-            let frame = match incoming.frame().await {
-                Err(error) => return End::Receive(error),
+            let frame = match self.next(incoming).await {
+                Err(end) => return end,
                 Ok(None) => break,
                 Ok(Some(frame)) => frame,
             };
-            self.port.ensemble.touch(self.session);
+            // Nobody asks after a session that only this member knows.
+            if !self.session.is_local() {
+                self.port.ensemble.touch(self.session);
+            }
             let received = match self.take(frame).await {
                 Err(end) => return end,
                 Ok(received) => received,
@@ -79,6 +91,20 @@ impl<'a> Receiver<'a> {
         }
         drop(requests);
         pending().await
+    }
+
+    async fn next<R: AsyncRead + Unpin>(
+        &self,
+        incoming: &mut Incoming<R>,
+    ) -> Result<Option<Bytes>, End> {
+        let frame = match self.silence {
+            None => incoming.frame().await,
+            Some(limit) => match timeout(limit, incoming.frame()).await {
+                Ok(frame) => frame,
+                Err(_) => return Err(End::Silent),
+            },
+        };
+        Ok(frame?)
     }
 
     /// Understands one frame, once the budget has room for it.
@@ -92,10 +118,15 @@ impl<'a> Receiver<'a> {
         // The budget is never closed.
         let room = self.budget.acquire_many(cost).await;
         let room = room.map_err(|_| End::Stopping)?;
+        let barrier = match &request {
+            Request::Sync(_) => Some(self.port.ensemble.begin_barrier().await?),
+            _ => None,
+        };
         Ok(Received {
             xid: header.xid,
             request,
-            outstanding: self.port.tally.received(room),
+            barrier,
+            outstanding: self.connected.received(header.opcode, header.xid, room),
         })
     }
 }

@@ -16,23 +16,27 @@ use super::end::End;
 use super::handshake::Opened;
 use super::pings::Pings;
 use super::receive::Received;
-use crate::ensemble::{Applied, OutcomeUnknown, Pending};
-use crate::tree::{Actor, Command, ErrorCode, MultiFailure, SessionId, Tree};
+use crate::ensemble::{Applied, OutcomeUnknown, Pending, ReconfigError};
+use crate::tree::{Actor, CONFIG_PATH, Command, ErrorCode, Identity, SessionId, Tree};
 use crate::zk::dispatch::{Answer, Read, Request};
 use crate::zk::identity::Identities;
 use crate::zk::outbox::Outbox;
 use crate::zk::port::Port;
-use crate::zk::read::{Found, watch_of};
+use crate::zk::read::{Found, ephemerals, multi_read, watch_of, who_am_i};
+use crate::zk::reconfig::wanted;
 use crate::zk::tally::Outstanding;
-use crate::zk::wire::{AuthRequest, ReplyHeader, SetWatchesRequest, Wire};
-use crate::zk::write::{Written, failed_multi};
-use bytes::BytesMut;
+use crate::zk::watches::WatchRequest;
+use crate::zk::wire::{AuthRequest, DataResponse, ReconfigRequest, ReplyHeader, Wire};
+use crate::zk::write::Written;
+use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::Poll;
 use tokio::sync::mpsc;
+
+/// In the answer to what is no request at all: it has not come as far as the tree.
+const NO_ZXID: i64 = -1;
 
 /// A client's session, as this connection serves it.
 pub(super) struct Session<'a> {
@@ -62,6 +66,7 @@ impl<'a> Session<'a> {
         opened: Opened,
         identities: Identities,
     ) -> Session<'a> {
+        opened.attached.identify(&identities);
         Session {
             port,
             outbox,
@@ -106,9 +111,13 @@ impl<'a> Session<'a> {
         let Received {
             xid,
             request,
+            barrier,
             outstanding,
         } = received;
         match request {
+            request if self.opened.read_only && request.needs_leader() => {
+                self.refuse_write(xid, &request)
+            }
             Request::Write { command, answer } => {
                 let pending = self.propose(command, &answer).await?;
                 self.under_way.push_back(UnderWay {
@@ -119,9 +128,34 @@ impl<'a> Session<'a> {
                 });
                 Ok(())
             }
+            Request::Reconfig(request) => {
+                self.settle_all().await?;
+                self.reconfigure(xid, &request).await
+            }
             other => {
                 self.settle_all().await?;
-                self.answer(xid, other).await
+                if let Some(barrier) = barrier {
+                    barrier.wait().await?;
+                }
+                self.answer(xid, other)
+            }
+        }
+    }
+
+    /// Answers what cannot be done without a leader. Only the end of a session that nobody else knows is nothing
+    /// to ask a leader about.
+    fn refuse_write(&self, xid: i32, request: &Request) -> Result<(), End> {
+        match request {
+            Request::Write {
+                answer: Answer::Closed,
+                ..
+            } if self.opened.id.is_local() => {
+                self.reply(xid, |_| ());
+                Err(End::SessionClosed)
+            }
+            _ => {
+                self.refuse(xid, ErrorCode::NotReadOnly);
+                Ok(())
             }
         }
     }
@@ -158,7 +192,7 @@ impl<'a> Session<'a> {
 
     fn answer_write(&self, xid: i32, answer: &Answer, applied: Applied) -> Result<(), End> {
         let written = match applied.result {
-            Ok(reply) => Written::of(answer, reply).ok_or(ErrorCode::RuntimeInconsistency),
+            Ok(reply) => Written::of(answer, reply),
             // Another connection holds the session: this one just ends, as ZooKeeper has it.
             Err(ErrorCode::SessionMoved) => return Err(End::HungUp),
             Err(code) => Err(code),
@@ -179,35 +213,77 @@ impl<'a> Session<'a> {
     }
 
     /// Answers what is no write. Nothing is under way.
-    async fn answer(&mut self, xid: i32, request: Request) -> Result<(), End> {
+    fn answer(&mut self, xid: i32, request: Request) -> Result<(), End> {
         match request {
             Request::Read(read) => self.read(xid, &read)?,
-            Request::Sync(path) => self.sync(xid, &path).await?,
-            Request::SetWatches(watches) => self.set_watches(xid, &watches)?,
+            Request::MultiRead(reads) => self.multi_read(xid, &reads),
+            Request::Ephemerals(prefix) => self.ephemerals(xid, prefix.as_deref()),
+            Request::WhoAmI => {
+                let identities = who_am_i(self.identities());
+                self.reply(xid, |out| identities.encode(out));
+            }
+            // Its barrier is behind us.
+            Request::Sync(path) => self.reply(xid, |out| path.encode(out)),
+            Request::Watches(request) => self.watch(xid, &request)?,
             Request::Auth(auth) => self.authenticate(xid, &auth)?,
             Request::Ping => self.pings.turn(),
-            Request::FailedMulti { failure, count } => self.fail_multi(xid, failure, count),
-            Request::Refused { code, close } => {
-                self.refuse(xid, code);
-                if close {
-                    return Err(End::Refused);
-                }
+            Request::Sasl => self.answer_sasl(xid),
+            Request::Refused { code, close: false } => self.refuse(xid, code),
+            Request::Refused { code, close: true } => {
+                let error = code.to_wire();
+                let zxid = NO_ZXID;
+                self.outbox.reply(ReplyHeader { xid, zxid, error }, |_| ());
+                return Err(End::Refused);
             }
-            // Goes through the log instead.
-            Request::Write { .. } => {}
+            // These go through the log instead.
+            Request::Write { .. } | Request::Reconfig(_) => {}
         }
         Ok(())
     }
 
-    async fn sync(&self, xid: i32, path: &Arc<str>) -> Result<(), End> {
-        self.port.ensemble.barrier().await?;
-        self.reply(xid, |out| path.encode(out));
+    fn identities(&self) -> &[Identity] {
+        self.identities.all()
+    }
+
+    /// Answers the configuration as it is afterwards, also to clients that may not read it otherwise.
+    async fn reconfigure(&self, xid: i32, request: &ReconfigRequest) -> Result<(), End> {
+        let changed = match wanted(self.port, self.identities(), request) {
+            // Boxed: large and rare, it would take its room in every connection.
+            Ok(wanted) => Box::pin(self.port.ensemble.reconfigure(wanted)).await,
+            Err(code) => {
+                self.refuse(xid, code);
+                return Ok(());
+            }
+        };
+        match changed {
+            Ok(_) => self.reply_config(xid),
+            // As for any write: the client is told nothing, finds another member, and looks.
+            Err(ReconfigError::OutcomeUnknown) => return Err(OutcomeUnknown.into()),
+            Err(ReconfigError::NoLeader) => return Err(End::NotServing),
+            Err(error) => {
+                tracing::info!(%error, "a client's change of the members was refused");
+                self.refuse(xid, error.code());
+            }
+        }
         Ok(())
+    }
+
+    fn reply_config(&self, xid: i32) {
+        self.port.ensemble.read(|tree| {
+            let config = tree.get(CONFIG_PATH).ok_or(ErrorCode::NoNode);
+            let result = config.map(|_| ());
+            self.outbox.reply(header(xid, tree, result), |out| {
+                if let Ok(config) = config {
+                    let (data, stat) = (config.data().cloned(), config.stat());
+                    DataResponse { data, stat }.encode(out);
+                }
+            });
+        });
     }
 
     fn read(&self, xid: i32, read: &Read) -> Result<(), End> {
         self.port.ensemble.read(|tree| {
-            let found = Found::of(read, tree);
+            let found = Found::of(read, tree, self.identities());
             let result = found.as_ref().map(|_| ()).map_err(|code| *code);
             if let Some(kind) = watch_of(read, result) {
                 self.opened.attached.watch(kind, &read.path, tree)?;
@@ -222,17 +298,40 @@ impl<'a> Session<'a> {
         })
     }
 
-    fn set_watches(&self, xid: i32, watches: &SetWatchesRequest) -> Result<(), End> {
+    fn multi_read(&self, xid: i32, reads: &[Read]) {
         self.port.ensemble.read(|tree| {
-            self.opened.attached.restore(watches, tree)?;
-            self.outbox.reply(header(xid, tree, Ok(())), |_| ());
+            let body = multi_read(reads, tree, self.identities());
+            let result = body.as_ref().map(|_| ()).map_err(|code| *code);
+            self.outbox.reply(header(xid, tree, result), |out| {
+                if let Ok(body) = &body {
+                    out.extend_from_slice(body);
+                }
+            });
+        });
+    }
+
+    fn ephemerals(&self, xid: i32, prefix: Option<&str>) {
+        self.port.ensemble.read(|tree| {
+            let paths = ephemerals(tree, self.opened.id, prefix);
+            let header = header(xid, tree, Ok(()));
+            self.outbox.reply(header, |out| paths.encode(out));
+        });
+    }
+
+    fn watch(&self, xid: i32, request: &WatchRequest) -> Result<(), End> {
+        self.port.ensemble.read(|tree| {
+            let answer = self.opened.attached.carry_out(request, tree)?;
+            let header = header(xid, tree, answer.result());
+            self.outbox.reply(header, |out| answer.encode(out));
             Ok(())
         })
     }
 
     /// Replies to auth requests carry no zxid.
     fn authenticate(&mut self, xid: i32, auth: &AuthRequest) -> Result<(), End> {
-        let refused = self.identities.add(auth).is_err();
+        let super_digest = self.port.settings.super_digest.as_deref();
+        let refused = self.identities.add(auth, super_digest).is_err();
+        self.opened.attached.identify(&self.identities);
         let error = match refused {
             true => ErrorCode::AuthFailed.to_wire(),
             false => 0,
@@ -242,9 +341,12 @@ impl<'a> Session<'a> {
         if refused { Err(End::Refused) } else { Ok(()) }
     }
 
-    fn fail_multi(&self, xid: i32, failure: MultiFailure, count: usize) {
-        let results = failed_multi(failure, count);
-        self.reply(xid, |out| results.encode(out));
+    /// As a ZooKeeper in which SASL is not configured: no error, no token, and the client gives up.
+    fn answer_sasl(&self, xid: i32) {
+        let (zxid, error) = (0, 0);
+        let token: Option<Bytes> = None;
+        self.outbox
+            .reply(ReplyHeader { xid, zxid, error }, |out| token.encode(out));
     }
 
     fn refuse(&self, xid: i32, code: ErrorCode) {

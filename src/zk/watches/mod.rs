@@ -1,34 +1,51 @@
 //! Who watches what on this member, and which connection holds which session.
 //!
-//! Watches belong to connections and are not replicated. They live in two tables, by path:
+//! Watches belong to connections and are not replicated. They live in four tables, by path:
 //!
-//! | table | set by | fired by |
-//! |---|---|---|
-//! | data | `getData`; `exists`, also on an absent znode | created, data set, deleted |
-//! | children | `getChildren` | child created or deleted, deleted |
+//! | table | set by | fired by | lasts |
+//! |---|---|---|---|
+//! | data | `getData`; `exists`, also on an absent znode | created, data set, deleted | until it fires |
+//! | children | `getChildren` | child created or deleted, deleted | until it fires |
+//! | persistent | `addWatch` 0 | created, data set, deleted, child created or deleted | until removed |
+//! | recursive | `addWatch` 1 | created, data set, deleted: the znode or any below it | until removed |
 //!
-//! A watch fires once. Setting it twice, or by two kinds of read, is one watch; a connection that is in
-//! both tables of a znode hears of its deletion once.
+//! Setting a watch twice, or by two kinds of read, is one watch. A connection hears of one change once, in
+//! however many tables it waits for it. Whether the znode may be read is asked when the event is sent, of
+//! what the connection has proved by then; one that may not hear it has its one-shot watch used up all the
+//! same. Setting, checking and removing watches asks for no permission, and a client that sets its watches
+//! again is told what they missed without being asked for one, as in ZooKeeper.
 //!
 //! ```text
-//! apply --(holds the tree)--> Watches::applied --> Outbox of each watcher
-//! read  --(holds the tree)--> Attached::watch
+//! apply    --(holds the tree)--> Watches::applied  --> tables --> may read? --> Outbox of each watcher
+//! snapshot --(holds the tree)--> Watches::replaced --> missed --/
+//! read, addWatch ... --(holds the tree)--> Attached::watch, carry_out
 //! ```
 //! Locks are taken in this order: the tree, these tables, an outbox. Reads register and events fire while
 //! the tree is held, so a change falls either before a read, which then shows it, or behind its watch,
 //! which then fires.
 //!
-//! Source: `WatchManager` and `DataTree.setWatches` of ZooKeeper 3.9.
+//! A snapshot from the leader stands for transactions whose events never come. What a watch on one znode
+//! missed is worked out from the znode's numbers; the file `missed` has the rules. A recursive watch cannot
+//! be helped so: what was deleted below it leaves no trace. Its connection is ended instead, which tells the
+//! client what it must know: that it may have missed something and has to look again.
+//!
+//! A change costs a look-up of its path in each table; the path's ancestors are looked up only while there
+//! is any recursive watch, in one pass over the path. An event is encoded once for all who hear it.
+//!
+//! Source: `WatchManager`, `DataTree.setWatches`, `removeWatch` and `containsWatcher` of ZooKeeper 3.9.
 
+mod missed;
+mod path_map;
+mod request;
 mod state;
 mod table;
 #[cfg(test)]
 mod tests;
 
+use super::identity::Identities;
 use super::outbox::Outbox;
 use super::wire::{
-    EventType, ReplyHeader, STATE_SYNC_CONNECTED, SetWatchesRequest, WatcherEvent, XID_EVENT,
-    put_frame,
+    EventType, ReplyHeader, STATE_SYNC_CONNECTED, WatcherEvent, XID_EVENT, put_frame,
 };
 use crate::ensemble::Follower;
 use crate::telemetry::Metrics;
@@ -36,8 +53,10 @@ use crate::tree::{Event, SessionId, Tree, Zxid};
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 use state::State;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+pub(super) use request::WatchRequest;
 
 /// Memory that the watches of one connection may take, bytes, each counted as its path and
 /// [`WATCH_OVERHEAD`]. Room for 100,000 watches on paths of 400 characters; raising it raises what one
@@ -69,6 +88,10 @@ pub(super) enum WatchKind {
     Absence,
     /// A child to appear or go, or the znode to go.
     Children,
+    /// All of these, again and again.
+    Persistent,
+    /// The same but for children, of the znode and all below it.
+    Recursive,
 }
 
 /// The connection has as many watches as one may have.
@@ -96,9 +119,43 @@ impl Watches {
         Attached { watches, id }
     }
 
-    /// Watches set.
-    pub(super) fn count(&self) -> usize {
+    /// Watches set. One that is set in two tables counts twice.
+    pub fn count(&self) -> usize {
         self.with(|state| state.watch_count())
+    }
+
+    /// How many connections watch, how many paths are watched, and how many watches that makes.
+    pub fn summary(&self) -> (usize, usize, usize) {
+        self.with(|state| state.summary())
+    }
+
+    /// The paths that each session watches. Costs a copy of the list of all watches while nothing can be
+    /// applied, so ask seldom.
+    pub fn by_session(&self) -> BTreeMap<SessionId, BTreeSet<Arc<str>>> {
+        let mut listing: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for (session, path) in self.list() {
+            listing.entry(session).or_default().insert(path);
+        }
+        listing
+    }
+
+    /// The sessions that watch each path. As dear as [`by_session`](Watches::by_session).
+    pub fn by_path(&self) -> BTreeMap<Arc<str>, BTreeSet<SessionId>> {
+        let mut listing: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for (session, path) in self.list() {
+            listing.entry(path).or_default().insert(session);
+        }
+        listing
+    }
+
+    /// Each watch's session and path. Sorting is left to the caller, who does not hold the lock.
+    fn list(&self) -> Vec<(SessionId, Arc<str>)> {
+        self.with(|state| {
+            let watches = state.watches();
+            watches
+                .map(|(session, path)| (session, path.clone()))
+                .collect()
+        })
     }
 
     fn with<R>(&self, act: impl FnOnce(&mut State) -> R) -> R {
@@ -127,50 +184,29 @@ impl Attached {
         path: &Arc<str>,
         tree: &Tree,
     ) -> Result<(), TooManyWatches> {
-        let since = tree.last_zxid();
-        self.watches
-            .with(|state| state.set(self.id, kind, path, since))
+        self.with(|state| state.set(self.id, kind, path, tree))
     }
 
-    /// Sets the watches that a client had on another connection, when it had seen everything up to
-    /// `request.relative_zxid`; what they have missed is told at once. Call it while `tree` is held.
-    ///
-    /// # Errors
-    /// [`TooManyWatches`]; some are set.
-    pub(super) fn restore(
-        &self,
-        request: &SetWatchesRequest,
-        tree: &Tree,
-    ) -> Result<(), TooManyWatches> {
-        let since = Zxid(u64::try_from(request.relative_zxid).unwrap_or(0));
-        let lists = [
-            (WatchKind::Data, &request.data),
-            (WatchKind::Absence, &request.exist),
-            (WatchKind::Children, &request.child),
-        ];
-        self.watches.with(|state| {
-            for (kind, paths) in lists {
-                for path in paths {
-                    match missed(kind, tree, path, since) {
-                        Some(missed) => state.tell(self.id, tree.last_zxid(), &past(missed, path)),
-                        None => state.set(self.id, kind, path, since)?,
-                    }
-                }
-            }
-            Ok(())
-        })
+    /// Says what the connection has proved about its client by now: what it may hear depends on that.
+    pub(super) fn identify(&self, identities: &Identities) {
+        let identities = identities.all().clone();
+        self.with(|state| state.identify(self.id, identities));
     }
 
     /// Says that the client itself ends the session: the session's end shall not cut the connection off
     /// before the reply.
     pub(super) fn leave(&self) {
-        self.watches.with(|state| state.release_session(self.id));
+        self.with(|state| state.release_session(self.id));
+    }
+
+    fn with<R>(&self, act: impl FnOnce(&mut State) -> R) -> R {
+        self.watches.with(act)
     }
 }
 
 impl Drop for Attached {
     fn drop(&mut self) {
-        self.watches.with(|state| state.remove(self.id));
+        self.with(|state| state.remove(self.id));
     }
 }
 
@@ -186,37 +222,8 @@ impl Follower for Watches {
         });
     }
 
-    /// Events of the transactions that the snapshot stands for will never come, so each watch is compared
-    /// with the tree as on a reconnect.
     fn replaced(&self, tree: &Tree) {
-        self.with(|state| {
-            state.check_sessions(tree);
-            // A set, because both tables of a znode that is gone have a watch to tell of it.
-            let mut due = BTreeSet::new();
-            for (connection, kind, path, since) in state.watches() {
-                if let Some(missed) = missed(kind, tree, path, since) {
-                    due.insert((path.clone(), missed, connection));
-                }
-            }
-            for (path, missed, connection) in due {
-                state.unset(connection, missed, &path);
-                state.tell(connection, tree.last_zxid(), &past(missed, &path));
-            }
-        });
-    }
-}
-
-/// What a watch set when everything up to `since` had been seen must tell now; `None` if it goes on waiting.
-fn missed(kind: WatchKind, tree: &Tree, path: &str, since: Zxid) -> Option<EventType> {
-    let stat = tree.get(path).map(|znode| znode.stat());
-    match (kind, stat) {
-        (WatchKind::Absence, None) => None,
-        (WatchKind::Absence, Some(_)) => Some(EventType::Created),
-        (WatchKind::Data | WatchKind::Children, None) => Some(EventType::Deleted),
-        (WatchKind::Data, Some(stat)) => (stat.mzxid > since).then_some(EventType::DataChanged),
-        (WatchKind::Children, Some(stat)) => {
-            (stat.pzxid > since).then_some(EventType::ChildrenChanged)
-        }
+        self.with(|state| state.catch_up(tree));
     }
 }
 

@@ -39,12 +39,12 @@ pub enum WireError {
     /// A length or count below -1.
     #[error("{0} is no length")]
     Length(i32),
-    /// A string that is not UTF-8.
-    #[error("a string is not UTF-8")]
-    NotUtf8,
     /// Null where the operation cannot do without a value.
     #[error("a string or buffer is null that must not be")]
     Null,
+    /// A number that stands for nothing in its place.
+    #[error("{0} stands for nothing here")]
+    Number(i32),
     /// An operation that cannot be part of a `multi`, by its opcode.
     #[error("operation {0} cannot be part of a multi")]
     ForeignOp(i32),
@@ -174,7 +174,8 @@ impl Wire for Option<Bytes> {
     }
 }
 
-/// A string: length and UTF-8, -1 for null.
+/// A string: length and UTF-8, -1 for null. What is not UTF-8 reads as U+FFFD, as it does in Java: no valid
+/// path has that character, so such a path is a bad argument to a write and finds nothing in a read.
 impl Wire for Option<Arc<str>> {
     const MIN_LEN: usize = 4;
 
@@ -237,8 +238,7 @@ fn take_text<T>(input: &mut Bytes, own: impl FnOnce(&str) -> T) -> Result<Option
     let Some(bytes) = Option::<Bytes>::decode(input)? else {
         return Ok(None);
     };
-    let text = std::str::from_utf8(&bytes).map_err(|_| WireError::NotUtf8)?;
-    Ok(Some(own(text)))
+    Ok(Some(own(&String::from_utf8_lossy(&bytes))))
 }
 
 /// A count and the elements. No operation tells a null vector from an empty one, so null reads as empty.

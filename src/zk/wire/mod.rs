@@ -18,6 +18,7 @@ mod opcode;
 mod record;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub use codec::{Wire, WireError, put_strings};
 pub use frame::{FrameError, MAX_FRAME, MAX_REPLY_FRAME, put_frame, put_frame_with, take_frame};
@@ -25,10 +26,15 @@ pub use handshake::{
     ConnectFields, ConnectRequest, ConnectResponse, ConnectedFields, ReplyHeader, RequestHeader,
     XID_AUTH, XID_EVENT, XID_PING, XID_SET_WATCHES,
 };
-pub use multi::{MultiHeader, MultiOp, MultiRequest, MultiResponse, MultiResult};
+pub use multi::{
+    MultiHeader, MultiOp, MultiReadOp, MultiReadRequest, MultiRequest, MultiResponse, MultiResult,
+    put_failure,
+};
 pub use opcode::OpCode;
 pub use record::{
-    AclResponse, AuthRequest, ChildrenResponse, Create2Response, CreateRequest, DataResponse,
-    EventType, PathRequest, ReadRequest, STATE_SYNC_CONNECTED, SetAclRequest, SetDataRequest,
-    SetWatches2Request, SetWatchesRequest, VersionRequest, WatcherEvent,
+    AclResponse, AuthRequest, ChildrenResponse, ClientIdentity, Create2Response, CreateRequest,
+    CreateTtlRequest, DataResponse, EventType, PathRequest, ReadRequest, ReconfigRequest,
+    STATE_SYNC_CONNECTED, SetAclRequest, SetDataRequest, SetWatches2Request, SetWatchesRequest,
+    VersionRequest, WatcherEvent,
 };
+pub use watch::{AddWatchMode, AddWatchRequest, ErrorResponse, WatcherType, WatchesRequest};

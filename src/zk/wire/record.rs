@@ -1,14 +1,16 @@
 //! The bodies of requests, replies and events.
 //!
 //! A reply's body is a record of its own only where it has more than one field; the others are plain
-//! values: `create` answers an `Arc<str>`, `exists` and the setters a [`Stat`], `getChildren` a
-//! `Vec<Arc<str>>`, `sync` an `Arc<str>`, everything else `()`.
+//! values: `create` answers an `Arc<str>`, `exists` and the setters a [`Stat`], `getChildren` and
+//! `getEphemerals` a `Vec<Arc<str>>`, `getAllChildrenNumber` an `i32`, `whoAmI` a `Vec` of
+//! [`ClientIdentity`], `sync` the path it was given, `sasl` a buffer, everything else `()`. So are the
+//! requests of `sync` and `getEphemerals`, a string that may be null, and of `sasl`, a buffer.
 //!
 //! Source: `zookeeper.jute`, modules `org.apache.zookeeper.data` and `org.apache.zookeeper.proto`.
 
 use super::codec::record;
 use super::{Wire, WireError};
-use crate::tree::{Acl, SessionId, Stat, Zxid};
+use crate::tree::{Acl, Change, SessionId, Stat, Zxid};
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
 
@@ -76,11 +78,11 @@ layout!(Acl {
 });
 
 record! {
-    /// `create` and `create2`.
+    /// `create`, `create2` and `createContainer`.
     pub struct CreateRequest {
         /// Path, or its prefix for sequential modes.
         pub path: Arc<str>,
-        /// Data; null is taken as empty by the tree.
+        /// Data, or null.
         pub data: Option<Bytes>,
         /// ACL.
         pub acl: Vec<Acl>,
@@ -90,7 +92,17 @@ record! {
 }
 
 record! {
-    /// Answer to `create2`.
+    /// `createTTL`.
+    pub struct CreateTtlRequest {
+        /// What `create` has; the flags are 5, or 6 for a sequential one.
+        pub create: CreateRequest,
+        /// How long the znode may be left alone, milliseconds.
+        pub ttl_ms: i64,
+    }
+}
+
+record! {
+    /// Answer to `create2`, `createContainer` and `createTTL`.
     pub struct Create2Response {
         /// Path, with suffix.
         pub path: Arc<str>,
@@ -120,7 +132,7 @@ record! {
 }
 
 record! {
-    /// Answer to `getData`.
+    /// Answer to `getData` and `reconfig`.
     pub struct DataResponse {
         /// Data.
         pub data: Option<Bytes>,
@@ -134,7 +146,7 @@ record! {
     pub struct SetDataRequest {
         /// The znode.
         pub path: Arc<str>,
-        /// New data; null is taken as empty by the tree.
+        /// New data, or null.
         pub data: Option<Bytes>,
         /// Expected data version, -1 for any.
         pub version: i32,
@@ -142,7 +154,7 @@ record! {
 }
 
 record! {
-    /// `getACL` and `sync`: a path and nothing else.
+    /// `getACL`, `getAllChildrenNumber` and `sync`: a path and nothing else.
     pub struct PathRequest {
         /// The znode.
         pub path: Arc<str>,
@@ -219,6 +231,41 @@ record! {
     }
 }
 
+record! {
+    /// One of the identities that `whoAmI` answers.
+    pub struct ClientIdentity {
+        /// `ip`, `digest`, `x509` or `super`.
+        pub scheme: Arc<str>,
+        /// Whom the scheme knows the client as, without anything secret.
+        pub user: Arc<str>,
+    }
+}
+
+record! {
+    /// `reconfig`: either members that join and leave, or all members there are to be.
+    pub struct ReconfigRequest {
+        /// `server.N=host:port:port:role;client`, separated by commas.
+        pub joining: Option<Arc<str>>,
+        /// Numbers of members, separated by commas.
+        pub leaving: Option<Arc<str>>,
+        /// As `joining`, separated by commas or line ends.
+        pub new_members: Option<Arc<str>>,
+        /// The version of the configuration that is to be changed, -1 for any.
+        pub from_version: i64,
+    }
+}
+
+impl From<SetWatchesRequest> for SetWatches2Request {
+    /// A client that has only one-shot watches.
+    fn from(one_shot: SetWatchesRequest) -> SetWatches2Request {
+        SetWatches2Request {
+            one_shot,
+            persistent: Vec::new(),
+            recursive: Vec::new(),
+        }
+    }
+}
+
 /// What happened to a watched znode. Source: `Watcher.Event.EventType`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(i32)]
@@ -234,6 +281,16 @@ pub enum EventType {
 }
 
 impl EventType {
+    /// The type that tells of a change.
+    pub fn of(change: Change) -> EventType {
+        match change {
+            Change::Created => EventType::Created,
+            Change::Deleted => EventType::Deleted,
+            Change::Data => EventType::DataChanged,
+            Change::Children => EventType::ChildrenChanged,
+        }
+    }
+
     /// The type with this number.
     pub fn from_wire(number: i32) -> Option<EventType> {
         use EventType::*;

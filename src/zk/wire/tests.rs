@@ -75,6 +75,21 @@ fn create() -> impl Strategy<Value = CreateRequest> {
     })
 }
 
+fn create_ttl() -> impl Strategy<Value = CreateTtlRequest> {
+    (create(), any::<i64>()).prop_map(|(create, ttl_ms)| CreateTtlRequest { create, ttl_ms })
+}
+
+fn read() -> impl Strategy<Value = ReadRequest> {
+    (text(), any::<bool>()).prop_map(|(path, watch)| ReadRequest { path, watch })
+}
+
+fn read_op() -> impl Strategy<Value = MultiReadOp> {
+    prop_oneof![
+        read().prop_map(MultiReadOp::Data),
+        read().prop_map(MultiReadOp::Children),
+    ]
+}
+
 fn version() -> impl Strategy<Value = VersionRequest> {
     (text(), any::<i32>()).prop_map(|(path, version)| VersionRequest { path, version })
 }
@@ -91,6 +106,8 @@ fn op() -> impl Strategy<Value = MultiOp> {
     prop_oneof![
         create().prop_map(MultiOp::Create),
         create().prop_map(MultiOp::Create2),
+        create().prop_map(MultiOp::CreateContainer),
+        create_ttl().prop_map(MultiOp::CreateTtl),
         version().prop_map(MultiOp::Delete),
         set_data().prop_map(MultiOp::SetData),
         version().prop_map(MultiOp::Check),
@@ -105,6 +122,8 @@ fn result() -> impl Strategy<Value = MultiResult> {
         Just(MultiResult::Delete),
         stat().prop_map(MultiResult::SetData),
         Just(MultiResult::Check),
+        (data(), stat()).prop_map(|(data, stat)| MultiResult::Data(DataResponse { data, stat })),
+        texts().prop_map(MultiResult::Children),
         any::<i32>().prop_map(MultiResult::Error),
     ]
 }
@@ -114,10 +133,11 @@ proptest! {
 
     #[test]
     fn requests_round_trip(
-        create in create(), version in version(), set_data in set_data(), acl in acl(),
+        create in create(), create_ttl in create_ttl(), version in version(), set_data in set_data(), acl in acl(),
         path in text(), flag: bool, int: i32, long: i64, paths in texts(), buffer in data(),
     ) {
         holds(create);
+        holds(create_ttl);
         holds(version);
         holds(set_data);
         holds(ReadRequest { path: path.clone(), watch: flag });
@@ -133,6 +153,9 @@ proptest! {
         };
         holds(one_shot.clone());
         holds(SetWatches2Request { one_shot, persistent: paths.clone(), recursive: paths });
+        holds(AddWatchRequest { path: path.clone(), mode: AddWatchMode::Recursive });
+        holds(WatchesRequest { path, kind: WatcherType::Persistent });
+        holds(ErrorResponse { error: int });
     }
 
     #[test]
@@ -147,6 +170,21 @@ proptest! {
         holds(children);
         holds(ReplyHeader { xid: int, zxid: long, error: int });
         holds(WatcherEvent { kind: int, state: STATE_SYNC_CONNECTED, path });
+    }
+
+    #[test]
+    fn reconfigs_and_identities_round_trip(
+        text in text(), other in proptest::option::of(text()), version: i64, token in data(),
+    ) {
+        holds(ReconfigRequest {
+            joining: other.clone(),
+            leaving: None,
+            new_members: other.clone(),
+            from_version: version,
+        });
+        holds(vec![ClientIdentity { scheme: text.clone(), user: text }]);
+        holds(other);
+        holds(token);
     }
 
     #[test]
@@ -171,8 +209,11 @@ proptest! {
     }
 
     #[test]
-    fn multis_round_trip(ops in vec(op(), 0..6), results in vec(result(), 0..6)) {
+    fn multis_round_trip(
+        ops in vec(op(), 0..6), reads in vec(read_op(), 0..6), results in vec(result(), 0..6),
+    ) {
         holds(MultiRequest(ops));
+        holds(MultiReadRequest(reads));
         holds(MultiResponse(results));
     }
 
@@ -183,6 +224,9 @@ proptest! {
         let _ = SetWatches2Request::decode(&mut bytes.clone());
         let _ = MultiRequest::decode(&mut bytes.clone());
         let _ = MultiResponse::decode(&mut bytes.clone());
+        let _ = MultiReadRequest::decode(&mut bytes.clone());
+        let _ = CreateTtlRequest::decode(&mut bytes.clone());
+        let _ = ReconfigRequest::decode(&mut bytes.clone());
         let _ = ConnectRequest::decode(&mut bytes.clone());
         let _ = ConnectResponse::decode(&mut bytes.clone());
         let _ = AclResponse::decode(&mut bytes.clone());
@@ -278,23 +322,37 @@ fn claimed_counts_and_lengths_are_checked_against_what_is_there() {
         Option::<Bytes>::decode(&mut negative.clone()),
         Err(WireError::Length(-2))
     );
-    assert_eq!(
-        Arc::<str>::decode(&mut Bytes::from_static(b"\0\0\0\x01\xff")),
-        Err(WireError::NotUtf8)
-    );
 }
 
 #[test]
-fn a_multi_with_a_foreign_operation_is_refused() {
-    let header = MultiHeader {
-        opcode: OpCode::Exists.to_wire(),
-        done: false,
-        error: -1,
+fn what_is_not_utf_8_reads_as_replacement_characters() {
+    let decoded = Arc::<str>::decode(&mut Bytes::from_static(b"\0\0\0\x05/a\xff\xc3("));
+    assert_eq!(decoded, Ok("/a\u{fffd}\u{fffd}(".into()));
+}
+
+#[test]
+fn an_operation_of_another_kind_is_refused_in_a_multi() {
+    let header = |op: OpCode| {
+        encoded(&MultiHeader {
+            opcode: op.to_wire(),
+            done: false,
+            error: -1,
+        })
     };
-    assert_eq!(
-        MultiRequest::decode(&mut encoded(&header)),
-        Err(WireError::ForeignOp(3))
-    );
+    for op in [
+        OpCode::Exists,
+        OpCode::SetAcl,
+        OpCode::GetData,
+        OpCode::DeleteContainer,
+        OpCode::Multi,
+    ] {
+        let decoded = MultiRequest::decode(&mut header(op));
+        assert_eq!(decoded, Err(WireError::ForeignOp(op.to_wire())));
+    }
+    for op in [OpCode::Exists, OpCode::GetChildren2, OpCode::Create] {
+        let decoded = MultiReadRequest::decode(&mut header(op));
+        assert_eq!(decoded, Err(WireError::ForeignOp(op.to_wire())));
+    }
 }
 
 #[test]

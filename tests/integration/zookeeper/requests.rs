@@ -45,25 +45,26 @@ async fn pipelined_requests_see_exactly_what_came_before_them() {
         put_request(&mut burst, 1003 + 4 * round, OpCode::Sync.to_wire(), &path);
     }
     client.raw(&burst).await;
-    let mut zxid = 0;
-    for round in 0..100 {
-        for step in 0..4 {
-            let reply = client.reply().await;
-            let xid = if step == 2 {
-                XID_PING
-            } else {
-                1000 + 4 * round + step
-            };
-            assert_eq!(reply.header.xid, xid, "round {round}");
-            assert!(reply.header.zxid >= zxid, "zxids never go back");
-            zxid = reply.header.zxid;
-            if step == 1 {
-                let found: DataResponse = reply.read();
-                assert_eq!(found.data, Some(Bytes::from(format!("{round}"))));
-                assert_eq!(found.stat.version, round + 1);
-            }
+    let (mut zxid, mut pings) = (0, 0);
+    let mut awaited = (0..100).flat_map(|round| [0, 1, 3].map(|step| (round, step)));
+    for _ in 0..400 {
+        let reply = client.reply().await;
+        assert!(reply.header.zxid >= zxid, "zxids never go back");
+        zxid = reply.header.zxid;
+        // A ping overtakes what has waited long, on a machine that is busy.
+        if reply.header.xid == XID_PING {
+            pings += 1;
+            continue;
+        }
+        let (round, step) = awaited.next().expect("one reply for each request");
+        assert_eq!(reply.header.xid, 1000 + 4 * round + step);
+        if step == 1 {
+            let found: DataResponse = reply.read();
+            assert_eq!(found.data, Some(Bytes::from(format!("{round}"))));
+            assert_eq!(found.stat.version, round + 1);
         }
     }
+    assert_eq!(pings, 100);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -123,10 +124,8 @@ async fn what_does_not_parse_is_refused_and_the_session_goes_on() {
             "{op:?}"
         );
     }
-    for op in [OpCode::AddWatch, OpCode::Reconfig, OpCode::DeleteContainer] {
-        let reply = client.call(op, &()).await;
-        assert_eq!(reply.error(), ErrorCode::Unimplemented.to_wire(), "{op:?}");
-    }
+    let reply = client.call(OpCode::DeleteContainer, &()).await;
+    assert_eq!(reply.error(), ErrorCode::Unimplemented.to_wire());
     assert_eq!(client.create("/a", 0).await.error(), 0);
 }
 

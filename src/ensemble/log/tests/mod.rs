@@ -72,7 +72,7 @@ fn set_data(term: u64, index: u64, bytes: usize) -> Entry {
     };
     let op = Op::SetData {
         path: "/services/web/a".into(),
-        data: Bytes::from(vec![index as u8; bytes]),
+        data: Some(Bytes::from(vec![index as u8; bytes])),
         version: -1,
     };
     let transaction = Transaction {
@@ -86,7 +86,7 @@ fn set_data(term: u64, index: u64, bytes: usize) -> Entry {
     };
     Entry {
         log_id: id(term, index),
-        payload: EntryPayload::Normal(proposal),
+        payload: EntryPayload::Normal(proposal.into()),
     }
 }
 
