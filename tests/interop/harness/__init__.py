@@ -7,6 +7,8 @@ clients     kazoo, zkCli.sh, registrants and writers as processes of their own
 endpoints   HTTP and TCP servers that tell which one they are
 traffic     bounded loads over HTTP and TCP, and wrk
 metrics     Prometheus' text format, counters and quantiles
+reference   Apache ZooKeeper itself
+differential  one script on two servers, and every answer compared
 wire        bare bytes of the ZooKeeper protocol, for what no real client would send
 waiting     `eventually`: conditions instead of sleeps
 ports       free ports

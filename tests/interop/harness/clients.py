@@ -11,6 +11,12 @@ from kazoo.client import KazooClient
 from .endpoints import PROGRAMS
 
 ZKCLI = "/usr/share/zookeeper/bin/zkCli.sh"
+CLI_MT = "/usr/lib/zookeeper/bin/cli_mt"
+# What a Curator program needs, under the names that Debian gives them.
+JARS = ["curator-client", "curator-framework", "curator-recipes", "curator-x-discovery", "guava"]
+JARS += ["zookeeper", "zookeeper-jute", "jackson-core", "jackson-databind", "jackson-annotations"]
+JARS += ["slf4j-api", "slf4j-simple", "netty-handler", "netty-transport", "netty-common"]
+JARS += ["netty-buffer", "netty-codec", "netty-resolver"]
 # A command line needs little memory and no optimising compiler: it starts in half the time.
 JVM = "-Xmx64m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
@@ -121,6 +127,34 @@ def zkcli(hosts, *commands, timeout=45):
 def zkcli_command(hosts, *arguments, timeout=45):
     """What zkCli.sh prints for one command as arguments, which may have several lines."""
     return _zkcli(["-server", hosts, *arguments], "", timeout)
+
+
+def curator(processes, hosts):
+    """The Curator program of `programs/curator`, compiled and started against `hosts`."""
+    classes = processes.directory / "curator"
+    classpath = ":".join(f"/usr/share/java/{jar}.jar" for jar in JARS)
+    sources = sorted((PROGRAMS / "curator").glob("*.java"))
+    # Some jars name others in their manifests that nobody needs.
+    lint = "-Xlint:all,-path"
+    compile_it = ["javac", lint, "-Werror", "-cp", classpath, "-d", classes, *sources]
+    subprocess.run(compile_it, check=True, timeout=60)
+    run_it = ["java", *JVM.split(), "-Dorg.slf4j.simpleLogger.defaultLogLevel=error"]
+    run_it += ["-cp", f"{classpath}:{classes}", "Recipes", hosts]
+    return processes.start("curator", run_it, stdin=True)
+
+
+def cli_mt(hosts, commands, timeout=45):
+    """What the C client's command line prints for these commands. It runs them in order."""
+    done = subprocess.run(
+        [CLI_MT, hosts],
+        input="".join(f"{command}\n" for command in commands),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    return done.stdout
 
 
 def _zkcli(arguments, stdin, timeout):

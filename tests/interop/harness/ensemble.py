@@ -24,12 +24,12 @@ workers = 2
 listen = "127.0.0.1:{peer}"
 members = {{ {members} }}
 observer = {observer}
-
+{ensemble_keys}
 [zookeeper]
 listen = "127.0.0.1:{zookeeper}"
 tick_time = "{tick}"
 session_timeout = {{ min = "{shortest}", max = "40s" }}
-
+{zookeeper_keys}
 [admin]
 listen = "127.0.0.1:{admin}"
 """
@@ -44,7 +44,11 @@ service = "{name}"
 
 
 class Node:
-    """One node: its ports, files and process. `services` is TOML that ends its settings."""
+    """One node: its ports, files and process.
+
+    `services` is TOML that ends its settings; `ensemble_keys` and `zookeeper_keys` are more lines of its
+    sections `[ensemble]` and `[zookeeper]`.
+    """
 
     def __init__(self, processes, name, members=None, observer=False):
         self.name = name
@@ -56,6 +60,8 @@ class Node:
         self.directory.mkdir()
         self.file = self.directory / "zoogate.toml"
         self.services = ""
+        self.ensemble_keys = ""
+        self.zookeeper_keys = ""
         self.process = None
 
     def settings(self):
@@ -71,6 +77,8 @@ class Node:
             admin=self.admin,
             tick=TICK,
             shortest=SHORTEST_SESSION,
+            ensemble_keys=self.ensemble_keys,
+            zookeeper_keys=self.zookeeper_keys,
         )
         for name, protocol in LISTENERS.items():
             text += LISTENER.format(name=name, port=getattr(self, name), protocol=protocol)

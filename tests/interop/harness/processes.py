@@ -120,6 +120,12 @@ class Process:
                     return int(line.split()[1])
         raise RuntimeError(f"{self.name} has no memory")
 
+    def cpu_seconds(self):
+        """Processor time used until now, user and system."""
+        stat = pathlib.Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii")
+        fields = stat.rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def tail(self):
         """The end of what the program said."""
         text = self.out.read_bytes()[-TAIL_BYTES:] + self.err.read_bytes()[-TAIL_BYTES:]

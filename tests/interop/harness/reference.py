@@ -13,20 +13,30 @@ clientPort={port}
 clientPortAddress=127.0.0.1
 4lw.commands.whitelist=*
 admin.enableServer=false
+maxClientCnxns=0
+minSessionTimeout=1000
+maxSessionTimeout=40000
+extendedTypesEnabled=true
+enforceQuota=true
+DigestAuthenticationProvider.superDigest={super_digest}
 """
+# Durable writes are not compared; containers are to stay while answers are.
+FLAGS = "-Xmx128m -Dzookeeper.forceSync=no -Dznode.container.checkIntervalMs=86400000"
+# The administrator whom `Reference` and the nodes of the differential test know: "super:master key".
+SUPER_DIGEST = "super:I4XJwdpaxDdisNTSEXwnTpNQ7CQ="
 
 
 class Reference:
     """One server with an empty tree."""
 
-    def __init__(self, processes):
+    def __init__(self, processes, name="apache"):
         (self.port,) = free_ports(1)
-        data = processes.directory / "apache-data"
+        data = processes.directory / f"{name}-data"
         data.mkdir()
-        file = processes.directory / "apache.cfg"
-        file.write_text(SETTINGS.format(data=data, port=self.port))
-        environment = {"ZOO_LOG_DIR": str(data), "SERVER_JVMFLAGS": "-Xmx128m"}
-        processes.start("apache-zookeeper", [SERVER, "start-foreground", file], environment)
+        file = processes.directory / f"{name}.cfg"
+        file.write_text(SETTINGS.format(data=data, port=self.port, super_digest=SUPER_DIGEST))
+        environment = {"ZOO_LOG_DIR": str(data), "SERVER_JVMFLAGS": FLAGS}
+        processes.start(f"{name}-zookeeper", [SERVER, "start-foreground", file], environment)
         eventually(self.is_up, 30, "Apache ZooKeeper serves")
 
     def is_up(self):

@@ -5,6 +5,10 @@ import struct
 
 TIMEOUT = 5.0
 
+CREATE, EXISTS, SET_DATA, PING = 1, 3, 5, 11
+XID_EVENT, XID_PING = -1, -2
+DELETED, CHANGED = 2, 3
+
 
 def frame(payload):
     """A payload behind its length, as every message of the protocol is."""
@@ -23,6 +27,42 @@ def connect_reply(stream):
     reply = read_exactly(stream, length)
     _, timeout, session, size = struct.unpack(">iiqi", reply[:20])
     return timeout, session, reply[20 : 20 + size]
+
+
+def text(value):
+    """A string, or bytes, as a field of a record."""
+    data = value.encode() if isinstance(value, str) else value
+    return struct.pack(">i", len(data)) + data
+
+
+def create(path, data=b"", flags=0):
+    """The record of `create`, open to everybody."""
+    acl = struct.pack(">ii", 1, 31) + text("world") + text("anyone")
+    return text(path) + text(data) + acl + struct.pack(">i", flags)
+
+
+def read(path, watch=False):
+    """The record of `exists`, `getData` and `getChildren`."""
+    return text(path) + struct.pack("?", watch)
+
+
+def message(stream):
+    """Xid and the rest of the next frame behind it."""
+    length = struct.unpack(">i", read_exactly(stream, 4))[0]
+    data = read_exactly(stream, length)
+    return struct.unpack(">i", data[:4])[0], data[4:]
+
+
+def reply(stream):
+    """Xid, zxid and error code of the next reply."""
+    xid, rest = message(stream)
+    return xid, *struct.unpack(">qi", rest[:12])
+
+
+def event(rest):
+    """Type and path of an event, from what `message` gave behind the xid."""
+    kind, _, length = struct.unpack(">iii", rest[12:24])
+    return kind, rest[24 : 24 + length].decode()
 
 
 def read_exactly(stream, count):
