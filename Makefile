@@ -1,6 +1,6 @@
 # The gate of this repository. `make verify` only reads, `make fix` writes, `make test` is everything.
 .DELETE_ON_ERROR:
-.PHONY: help setup verify fix test release interop format clippy unit docs deny dashboards
+.PHONY: help setup verify fix test release interop fuzz format clippy unit docs deny dashboards
 
 # Where cargo builds, and the binary that the interop tests run.
 target := $(or $(CARGO_TARGET_DIR),target)
@@ -12,7 +12,8 @@ help:
 	@echo 'make verify   format, clippy, tests, docs, dependencies, dashboards; changes nothing'
 	@echo 'make fix      format, and apply what clippy can mend by itself'
 	@echo 'make interop  release build, then the tests against stock ZooKeeper clients and tools'
-	@echo 'make test     setup, verify and interop: tests/run, what CI runs'
+	@echo 'make fuzz     the fuzz targets for 15 seconds each; tests/fuzz/run 600 for longer'
+	@echo 'make test     setup, verify, interop and fuzz: tests/run, what CI runs'
 
 setup:
 	@$(phase) 'set-up' tests/setup
@@ -28,6 +29,7 @@ test:
 
 format:
 	@$(phase) 'format' cargo fmt --check
+	@$(phase) 'format of the fuzz targets' cargo fmt --check --manifest-path tests/fuzz/Cargo.toml
 
 clippy:
 	@$(phase) 'clippy' cargo clippy --all-targets --locked -- -D warnings
@@ -50,3 +52,6 @@ release:
 
 interop: release
 	@$(phase) 'interop tests' target/venv/bin/pytest -q tests/interop
+
+fuzz:
+	@$(phase) 'fuzzing' tests/fuzz/run 15
