@@ -1,6 +1,6 @@
 # The gate of this repository. `make verify` only reads, `make fix` writes, `make test` is everything.
 .DELETE_ON_ERROR:
-.PHONY: help setup verify fix test release interop fuzz format clippy unit docs deny dashboards
+.PHONY: help setup verify fix test release interop faults fuzz simulation format clippy unit docs deny dashboards
 
 # Where cargo builds, and the binary that the interop tests run.
 target := $(or $(CARGO_TARGET_DIR),target)
@@ -12,8 +12,10 @@ help:
 	@echo 'make verify   format, clippy, tests, docs, dependencies, dashboards; changes nothing'
 	@echo 'make fix      format, and apply what clippy can mend by itself'
 	@echo 'make interop  release build, then the tests against stock ZooKeeper clients and tools'
+	@echo 'make faults   release build, then real processes under real faults; wants root, tests/faults/run --full for more'
 	@echo 'make fuzz     the fuzz targets for 15 seconds each; tests/fuzz/run 600 for longer'
-	@echo 'make test     setup, verify, interop and fuzz: tests/run, what CI runs'
+	@echo 'make simulation  2,000 seeds of simulated ensembles, not part of the gate; tests/simulation/run 20000 for more'
+	@echo 'make test     setup, verify, interop, faults and fuzz: tests/run, what CI runs'
 
 setup:
 	@$(phase) 'set-up' tests/setup
@@ -30,12 +32,13 @@ test:
 format:
 	@$(phase) 'format' cargo fmt --check
 	@$(phase) 'format of the fuzz targets' cargo fmt --check --manifest-path tests/fuzz/Cargo.toml
+	@$(phase) 'format of the simulation' cargo fmt --check --manifest-path tests/simulation/Cargo.toml
 
 clippy:
-	@$(phase) 'clippy' cargo clippy --all-targets --locked -- -D warnings
+	@$(phase) 'clippy' cargo clippy --all-targets --features failpoints --locked -- -D warnings
 
 unit:
-	@$(phase) 'unit and integration tests' cargo test --locked
+	@$(phase) 'unit and integration tests' cargo test --locked --features failpoints
 
 docs:
 	@$(phase) 'documentation' env RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --locked
@@ -53,5 +56,15 @@ release:
 interop: release
 	@$(phase) 'interop tests' target/venv/bin/pytest -q tests/interop
 
+faults: release
+	@$(phase) 'format of the checker of histories' cargo fmt --check --manifest-path tests/linearizability/Cargo.toml
+	@$(phase) 'checker of histories' env CARGO_TARGET_DIR=$(abspath $(target))/linearizability \
+		cargo test --quiet --locked --manifest-path tests/linearizability/Cargo.toml
+	@$(phase) 'faults' tests/faults/run
+
 fuzz:
 	@$(phase) 'fuzzing' tests/fuzz/run 15
+
+simulation:
+	@$(phase) 'clippy of the simulation' cargo clippy --release --locked --manifest-path tests/simulation/Cargo.toml --target-dir $(target)/simulation -- -D warnings
+	@$(phase) 'simulation' tests/simulation/run 2000

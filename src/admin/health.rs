@@ -1,13 +1,14 @@
 //! What a node knows about its own state: alive, ready, stopping.
 //!
 //! ```text
-//! starting --> ready <--> not ready (no leader) --> stopping
+//! starting --> ready <--> not ready (no leader, or a fault) --> stopping
 //!     any state --> failed (a critical task ended), for good
 //! ```
 //! Health and readiness are asked by different callers. A supervisor restarts what is not healthy, so a lost
 //! leader must not make a node unhealthy: its traffic still flows. A load balancer in front only stops
 //! sending to what is not ready.
 
+use crate::ensemble::Fault;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -35,19 +36,21 @@ impl Health {
         self.failure.get().map(String::as_str)
     }
 
-    /// Why the node should get no clients, given whether a leader is within reach (`serving`) and whether a
+    /// Why the node should get no clients, given whether it is `serving`, the `faults` of its member, and whether a
     /// routing table was built since the start (`routed`). Empty when it is ready.
-    pub(super) fn obstacles(&self, serving: bool, routed: bool) -> Vec<String> {
+    pub(super) fn obstacles(&self, serving: bool, faults: &[Fault], routed: bool) -> Vec<String> {
         let failed = self.failure().map(|why| format!("failed: {why}"));
         let stopping = self.stopping.load(Ordering::Acquire);
+        let is_explained = faults.iter().any(|fault| !fault.allows_serving());
         let others = [
             (stopping, "stopping"),
-            (!serving, "no leader"),
+            (!serving && !is_explained, "no leader"),
             (!routed, "routing table not built"),
         ];
         let others = others.into_iter().filter(|(applies, _)| *applies);
         failed
             .into_iter()
+            .chain(faults.iter().map(Fault::to_string))
             .chain(others.map(|(_, reason)| reason.into()))
             .collect()
     }
@@ -60,7 +63,7 @@ mod tests {
     #[test]
     fn each_obstacle_is_named() {
         let check = |health: &Health, serving, routed, expected: &[&str]| {
-            assert_eq!(health.obstacles(serving, routed), expected);
+            assert_eq!(health.obstacles(serving, &[], routed), expected);
         };
         let health = Health::default();
         check(&health, true, true, &[]);
@@ -75,6 +78,19 @@ mod tests {
         check(&health, true, true, &["stopping"]);
         health.fail("log: disk full");
         check(&health, true, true, &["failed: log: disk full", "stopping"]);
+    }
+
+    #[test]
+    fn a_fault_is_named_in_place_of_what_follows_from_it() {
+        let health = Health::default();
+        let stalled = Fault::Stalled { part: "log" };
+        let obstacles = health.obstacles(false, &[stalled], true);
+        assert_eq!(obstacles, ["log makes no progress"]);
+        let obstacles = health.obstacles(false, &[Fault::DiskFull], true);
+        assert_eq!(
+            obstacles,
+            ["the disk is full, writes are refused", "no leader"]
+        );
     }
 
     #[test]

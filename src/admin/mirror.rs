@@ -4,9 +4,9 @@
 //! series of endpoints behind that are gone. Here each labelled family is emptied and filled again, so its
 //! series are exactly the table's. [`Metrics::scrape`] makes this one step for concurrent scrapes.
 
-use crate::ensemble::{Role, Status};
+use crate::ensemble::{Fault, Role, Status};
 use crate::routing::{RoutingTable, Service};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, panics as panics_of_the_process};
 use crate::tree::Counts;
 use std::sync::atomic::Ordering;
 
@@ -79,6 +79,10 @@ pub(super) fn ensemble(metrics: &Metrics, status: &Status) {
         .raft_synced_followers
         .set(wide(status.synced_followers));
     gauges.serving.set(status.serving.into());
+    for label in Fault::LABELS {
+        let has = status.faults.iter().any(|fault| fault.label() == *label);
+        metrics.fault.with_label_values(&[label]).set(has.into());
+    }
     gauges.applied_zxid.set(status.applied as i64);
 }
 
@@ -89,6 +93,12 @@ pub(super) fn tree(metrics: &Metrics, counts: &Counts) {
     gauges.ephemerals.set(wide(counts.ephemerals));
     gauges.tree_bytes.set(counts.data_bytes as i64);
     gauges.sessions.set(wide(counts.sessions));
+}
+
+/// Brings the count of panics up to date.
+pub(super) fn panics(metrics: &Metrics) {
+    let counter = &metrics.coordination.panics;
+    counter.inc_by(panics_of_the_process().saturating_sub(counter.get()));
 }
 
 /// A count as a gauge holds it; memory cannot hold more than fits.

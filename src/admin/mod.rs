@@ -3,35 +3,41 @@
 //! | path | answers |
 //! |---|---|
 //! | `/` | what there is, as text |
-//! | `/healthz` | 200 `ok` while every critical task lives, else 503 and why: restart the node |
+//! | `/healthz` | 200 `ok` while every critical task lives and makes progress, else 503 and why: restart the node |
 //! | `/readyz` | 200 `ready` once it can serve, else 503 and the reasons, one per line: send traffic elsewhere |
 //! | `/metrics` | Prometheus' text format 0.0.4 |
 //! | `/v1/services` | JSON: services, their endpoints and registrations that cannot be read |
+//! | `/v1/cluster`, .. | JSON: the members; changes them from this machine, or with the token: see `cluster` |
+//! | `/v1/snapshot` | a backup of the tree; from this machine, or with the token |
 //! | `/commands`, `/commands/<name>` | JSON: what ZooKeeper's AdminServer answers |
 //!
 //! Everything is answered to `GET` and `HEAD`; request bodies are ignored. The room looks at the routing
 //! table, the tree and the ensemble but changes nothing, except that two commands begin counts anew, as ZooKeeper's
-//! do. It speaks without authentication, which is why the
-//! default address is on loopback.
+//! do. Without `[admin.tls]` it asks nobody who he is, which is why the default address is on loopback.
 //!
 //! ```text
 //! server   sockets, limits, deadlines, shutdown     -> method, path
 //! routes   which page                               -> health | mirror + Metrics::scrape | services | commands
 //! ```
+mod access;
+mod asked;
+mod cluster;
 mod commands;
 mod health;
 mod mirror;
 mod routes;
 mod server;
 mod services;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 
 pub use commands::{CommandAnswer, Commands, Refusal, Run};
 pub use health::Health;
-pub use server::serve;
+pub use server::{Door, serve};
 
 use crate::ensemble::Ensemble;
+use crate::net::Secret;
 use crate::routing::RoutingTable;
 use crate::telemetry::Metrics;
 use arc_swap::ArcSwap;
@@ -50,4 +56,6 @@ pub struct AdminState {
     pub health: Arc<Health>,
     /// What ZooKeeper's AdminServer would answer.
     pub commands: Commands,
+    /// What who changes something must show.
+    pub token: Option<Arc<Secret>>,
 }

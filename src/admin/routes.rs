@@ -1,15 +1,20 @@
 //! Which page a request gets.
 
-use super::{AdminState, commands, mirror, services};
+use super::asked::Asked;
+use super::snapshot::Parts;
+use super::{AdminState, access, cluster, commands, mirror, services, snapshot};
+use crate::ensemble::Fault;
+use crate::telemetry::is_doomed;
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Response, StatusCode};
 
 /// What every page is.
-pub(super) type Page = Response<Full<Bytes>>;
+pub(super) type Page = Response<Either<Full<Bytes>, Parts>>;
 
-const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+/// The body is text.
+pub(super) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 /// The body is JSON.
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// The exposition format names its version so that scrapers need not guess.
@@ -22,12 +27,29 @@ Zoogate
 /readyz       200 while it should get clients, else 503 and why
 /metrics      Prometheus metrics
 /v1/services  services and endpoints as JSON
+/v1/cluster   the members as JSON; see `zoogate cluster`
+/v1/snapshot  a backup of the tree; see `zoogate backup`
 /commands     what ZooKeeper's AdminServer answers, as JSON
 ";
 
-/// The page for `method` and `path` (without its query). For `HEAD` the server sends the head of the page
-/// that `GET` would get.
-pub(super) async fn answer(state: &AdminState, method: &Method, path: &str) -> Page {
+/// The page that is asked for. For `HEAD` the server sends the head of the page that `GET` would get.
+pub(super) async fn answer(state: &AdminState, asked: &Asked) -> Page {
+    let (method, path) = (&asked.method, asked.path.as_str());
+    if path == snapshot::PATH {
+        // Not for HEAD: the whole tree would be written for nothing.
+        return match (
+            method == Method::GET,
+            access::refuse(asked, state.token.as_deref()),
+        ) {
+            (false, _) => method_not_allowed(method),
+            (true, Some(refusal)) => refusal,
+            (true, None) => snapshot::answer(state, asked).await,
+        };
+    }
+    let cluster = path.strip_prefix(cluster::PREFIX);
+    if let Some(rest) = cluster.filter(|rest| rest.is_empty() || rest.starts_with('/')) {
+        return cluster::answer(state, asked, rest).await;
+    }
     let is_read = method == Method::GET || method == Method::HEAD;
     let command = path.strip_prefix(commands::PREFIX);
     if let Some(rest) = command.filter(|rest| rest.is_empty() || rest.starts_with('/')) {
@@ -52,7 +74,14 @@ pub(super) async fn answer(state: &AdminState, method: &Method, path: &str) -> P
 }
 
 fn healthz(state: &AdminState) -> Page {
-    match state.health.failure() {
+    let stalled = || {
+        let faults = state.ensemble.status().faults;
+        let is_stall = |fault: &Fault| matches!(fault, Fault::Stalled { .. });
+        faults.into_iter().find(is_stall).map(|f| f.to_string())
+    };
+    let doomed = || is_doomed().then(|| "a task has panicked".to_owned());
+    let failure = state.health.failure().map(str::to_owned);
+    match failure.or_else(stalled).or_else(doomed) {
         None => found(TEXT, "ok\n"),
         Some(why) => page(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -63,9 +92,11 @@ fn healthz(state: &AdminState) -> Page {
 }
 
 fn readyz(state: &AdminState) -> Page {
-    let serving = state.ensemble.status().serving;
+    let status = state.ensemble.status();
     let routed = state.metrics.coordination.table_swaps.get() > 0;
-    let obstacles = state.health.obstacles(serving, routed);
+    let obstacles = state
+        .health
+        .obstacles(status.serving, &status.faults, routed);
     if obstacles.is_empty() {
         return found(TEXT, "ready\n");
     }
@@ -77,6 +108,7 @@ fn metrics(state: &AdminState) -> Page {
     let text = state.metrics.scrape(|metrics| {
         mirror::table(metrics, &state.table.load());
         mirror::ensemble(metrics, &state.ensemble.status());
+        mirror::panics(metrics);
         mirror::tree(metrics, &state.ensemble.read(|tree| tree.counts()));
     });
     found(EXPOSITION, text)
@@ -102,7 +134,7 @@ pub(super) fn found(kind: HeaderValue, text: impl Into<Bytes>) -> Page {
 
 /// Every page is about this moment, so nobody may keep it.
 pub(super) fn page(status: StatusCode, kind: HeaderValue, text: impl Into<Bytes>) -> Page {
-    let mut page = Response::new(Full::new(text.into()));
+    let mut page = Response::new(Either::Left(Full::new(text.into())));
     *page.status_mut() = status;
     page.headers_mut().insert(CONTENT_TYPE, kind);
     let now_only = HeaderValue::from_static("no-store");

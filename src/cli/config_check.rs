@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn warnings_do_not_make_a_file_invalid() {
-        let (code, _, err) = checked("[admin]\nlisten = \"0.0.0.0:9180\"\n");
+        let (code, _, err) = checked("[admin]\nlisten = \"0.0.0.0:9180\"\ninsecure = true\n");
         assert_eq!(code, ExitCode::SUCCESS);
         assert!(
             err.starts_with("warning: [admin] listens on 0.0.0.0:9180"),

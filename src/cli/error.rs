@@ -1,9 +1,12 @@
 //! Why a verb failed, and the exit code that says so.
 
 use super::Exit;
+use super::cert::CertError;
 use crate::client::{ClientError, ConnectError};
 use crate::node::NodeError;
 use crate::tree::{ErrorCode, SessionId};
+use std::error::Error;
+use std::fmt;
 use std::io;
 use std::time::Duration;
 
@@ -59,9 +62,34 @@ pub enum CliError {
     /// The data could not be read.
     #[error("cannot read stdin")]
     Stdin(#[source] io::Error),
+    /// A certificate could not be made or read.
+    #[error(transparent)]
+    Cert(#[from] CertError),
+    /// A verb that has errors of its own.
+    #[error(transparent)]
+    Failed(Failure),
     /// The node could not run.
     #[error(transparent)]
     Node(Box<NodeError>),
+}
+
+/// An error of one verb, and the exit code it ends with.
+#[derive(Debug)]
+pub struct Failure {
+    exit: Exit,
+    error: Box<dyn Error + Send + Sync>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl Error for Failure {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.error.source()
+    }
 }
 
 /// Boxed, because it is several times the size of the others and every verb returns this enum.
@@ -72,6 +100,14 @@ impl From<NodeError> for CliError {
 }
 
 impl CliError {
+    /// An error of a verb of its own.
+    pub(super) fn failed(exit: Exit, error: impl Into<Box<dyn Error + Send + Sync>>) -> CliError {
+        CliError::Failed(Failure {
+            exit,
+            error: error.into(),
+        })
+    }
+
     /// Whether whoever read our output has stopped reading, which is their right.
     pub fn is_closed_pipe(&self) -> bool {
         matches!(self, CliError::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe)
@@ -82,10 +118,13 @@ impl CliError {
         match self {
             CliError::Usage(_) => Exit::Usage,
             CliError::Node(error) if error.is_usage() => Exit::Usage,
+            CliError::Node(error) if error.is_dismissal() => Exit::Dismissed,
             CliError::Connect(_) | CliError::NotRegistered(_) => Exit::Unreachable,
             CliError::Client(error) => client_exit(error),
+            CliError::Cert(error) => error.exit(),
             CliError::TimedOut { .. } => Exit::TimedOut,
             CliError::Held { .. } => Exit::Conflict,
+            CliError::Failed(failure) => failure.exit,
             CliError::Spawn { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 Exit::Command(127)
             }

@@ -21,6 +21,8 @@ pub enum Exit {
     NotPermitted,
     /// 7: no answer in time.
     TimedOut,
+    /// 8: the ensemble does not want this node any more; to start it again as it is changes nothing.
+    Dismissed,
     /// What the wrapped command ended with; 128 + n when signal n ended it, 126 and 127 when it could
     /// not be started, as shells have it.
     Command(u8),
@@ -38,6 +40,7 @@ impl Exit {
             Exit::Unreachable => 5,
             Exit::NotPermitted => 6,
             Exit::TimedOut => 7,
+            Exit::Dismissed => 8,
             Exit::Command(code) => code,
         }
     }

@@ -4,6 +4,11 @@
 //! zoogate dev | serve            -> node            runs a node (or a whole ensemble) in this process
 //! zoogate zk ls|get|set|..       -> client          one session, one verb, data on stdout
 //! zoogate register SERVICE ..    -> client          one session kept for as long as the process lives
+//! zoogate cert ca|node|..        -> net             makes certificates and keys, as files
+//! zoogate cluster members|add|.. -> admin address   the members, and changing them
+//! zoogate backup FILE            -> admin address   a copy of the tree, from a running node
+//! zoogate restore, inspect       -> ensemble        files and data directories, without a node
+//! zoogate migrate                -> client, twice   from one ensemble to another
 //! zoogate config check FILE      -> config          reads a file, changes nothing
 //! ```
 //!
@@ -13,11 +18,17 @@
 //! * the exit code says what kind of failure it was: see [`Exit`]. Usage errors end with 2, as shells,
 //!   clap and most tools do, rather than with `sysexits.h`'s 64.
 mod args;
+mod backup;
+mod cert;
+mod cluster;
 mod config_check;
 mod error;
 mod exit;
+mod inspect;
+mod migrate;
 mod output;
 mod register;
+mod restore;
 mod signals;
 mod zk;
 
@@ -70,7 +81,13 @@ fn dispatch(verb: Verb, output: Output) -> Result<ExitCode, CliError> {
             Exit::Ok
         }
         Verb::Register(register) => on_one_thread(register::run(register, output))?,
+        Verb::Cluster(cluster) => on_one_thread(cluster::run(cluster, output))?,
         Verb::Zk(zk) => on_one_thread(zk::run(zk, output))?,
+        Verb::Cert(cert) => cert::run(cert.verb, output)?,
+        Verb::Backup(args) => on_one_thread(backup::run(args, output))?,
+        Verb::Restore(args) => on_one_thread(restore::run(args, output))?,
+        Verb::Inspect(args) => inspect::run(&args)?,
+        Verb::Migrate(args) => on_one_thread(migrate::run(*args, output))?,
         Verb::Config(config) => match config.verb {
             ConfigVerb::Check { file } => {
                 let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());

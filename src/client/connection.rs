@@ -4,6 +4,7 @@
 //! in the middle of a wait without losing a byte: what has arrived, or has still to go, is in their buffers.
 
 use super::{AttemptError, Login, Refusal};
+use crate::net::{OwnedReadHalf, OwnedWriteHalf, TcpStream};
 use crate::tree::SessionId;
 use crate::zk::wire::{
     ConnectFields, ConnectRequest, ConnectResponse, MAX_REPLY_FRAME, OpCode, ReplyHeader,
@@ -12,8 +13,6 @@ use crate::zk::wire::{
 use bytes::{Bytes, BytesMut};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 /// A session as a server granted it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -102,7 +102,7 @@ impl fmt::Display for Refusal {
             -119 => f.write_str("the server is read-only"),
             -122 => f.write_str("the request timed out in the server"),
             -124 => f.write_str("the server requires SASL authentication"),
-            -127 => f.write_str("the server is overloaded and throttled the request"),
+            -127 => f.write_str("the server is overloaded or its disks are full, so it did nothing; try again later"),
             code => write!(f, "refused with code {code}"),
         }
     }

@@ -248,7 +248,7 @@ impl Client {
     }
 
     /// Sends one request and reads its answer.
-    async fn call<T: Wire>(
+    pub(super) async fn call<T: Wire>(
         &self,
         opcode: OpCode,
         path: &str,

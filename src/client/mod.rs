@@ -17,7 +17,7 @@
 //!   may not have happened. Nothing is repeated behind the caller's back.
 //! * A session that could not be reattached within its timeout is given up as [`SessionState::Expired`],
 //!   like one the ensemble declared so: nobody may count on its ephemerals any more.
-//! * Watches are one-shot and end with the connection; [`WatchEvent::Lost`] says so.
+//! * Watches are one-shot, but for that of [`Client::watch_below`], and end with the connection; [`WatchEvent::Lost`] says so.
 mod backoff;
 mod connection;
 mod error;
@@ -30,6 +30,7 @@ pub(crate) mod scripted;
 mod session;
 #[cfg(test)]
 mod tests;
+mod whole;
 
 pub use backoff::Backoff;
 pub use error::{AttemptError, ClientError, ConnectError, Refusal};

@@ -290,10 +290,10 @@ impl Session {
         let over = self.heard + self.grant.timeout;
         let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT.min(self.grant.timeout / 4));
         loop {
-            let left = over.checked_duration_since(Instant::now())?;
+            let left = time_left(over, Instant::now())?;
             tokio::time::sleep(backoff.wait().min(left)).await;
             for server in self.hosts.shuffled() {
-                let left = over.checked_duration_since(Instant::now())?;
+                let left = time_left(over, Instant::now())?;
                 let limit = attempt_limit(&self.hosts, self.grant.timeout).min(left);
                 let request = request(Some(&self.grant), self.wanted_timeout, self.newest_zxid);
                 let login = self.login.as_ref();
@@ -335,6 +335,12 @@ fn request(grant: Option<&Grant>, wanted_timeout: Duration, newest_zxid: i64) ->
     }
 }
 
+/// The time until `over`; `None` when there is none, not even at that very moment: an attempt needs some.
+fn time_left(over: Instant, now: Instant) -> Option<Duration> {
+    let left = over.checked_duration_since(now)?;
+    (!left.is_zero()).then_some(left)
+}
+
 /// A fair share of the session timeout, so that a round over all hosts fits into it.
 fn attempt_limit(hosts: &Hosts, timeout: Duration) -> Duration {
     let share = timeout / hosts.iter().count().max(1) as u32;
@@ -363,3 +369,18 @@ const SHORTEST_ATTEMPT: Duration = Duration::from_millis(250);
 
 /// A server that does not answer for this long has no quorum or is not there.
 const LONGEST_ATTEMPT: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Else the loop over the hosts turns without a pause for as long as the clock stands at that moment.
+    #[test]
+    fn no_time_is_left_at_the_moment_the_session_is_over() {
+        let now = Instant::now();
+        let moment = Duration::from_millis(5);
+        assert_eq!(time_left(now + moment, now), Some(moment));
+        assert_eq!(time_left(now, now), None);
+        assert_eq!(time_left(now, now + moment), None);
+    }
+}

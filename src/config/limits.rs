@@ -56,6 +56,9 @@ pub const MAX_CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
 /// Weight of an endpoint. Zero is refused: draining says the same and can be seen.
 pub const WEIGHT: RangeInclusive<u64> = 1..=u16::MAX as u64;
 
+/// Members to ask for admission: as many as there can be voters.
+pub const JOIN_CONTACTS: usize = 7;
+
 /// Time between a leader's heartbeats. Below 10 ms a scheduling hiccup looks like a dead leader; above 10 s
 /// the ensemble is without a leader for a minute after each failure.
 pub const HEARTBEAT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(10);
@@ -70,6 +73,9 @@ pub const REAP_INTERVAL: RangeInclusive<Duration> =
 
 /// Four-letter words in the list of those allowed: a few times as many as there are.
 pub const FOUR_LETTER_WORDS: usize = 64;
+
+/// Longest trust domain in nodes' names, in bytes, as SPIFFE has it.
+pub const TRUST_DOMAIN_BYTES: usize = 255;
 
 /// Longest path of a file, in bytes: Linux's `PATH_MAX`.
 pub const FILE_PATH_BYTES: usize = 4096;

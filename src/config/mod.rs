@@ -12,6 +12,7 @@
 //! again. Unknown keys are errors: a misspelt timeout that is silently ignored shows itself only in an outage.
 
 mod error;
+mod exposure;
 mod file;
 pub mod limits;
 mod name;
@@ -20,6 +21,7 @@ mod report;
 mod service;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod walk;
 mod warning;
 mod words;
@@ -28,7 +30,8 @@ mod zookeeper;
 pub use error::{ConfigError, ConfigErrors};
 pub use name::{NameError, ServiceName};
 pub use service::{HashKey, ServicePolicy, ServiceSettings, StaticEndpoint, Strategy};
-pub use zookeeper::{ClientCertificate, FourLetterWords, FreshAcl, ZookeeperConfig, ZookeeperTls};
+pub use tls::{AdminTls, ClientCertificate, DEFAULT_TRUST_DOMAIN, EnsembleTls, ZookeeperTls};
+pub use zookeeper::{FourLetterWords, FreshAcl, ZookeeperConfig};
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -98,12 +101,23 @@ pub struct NodeConfig {
 pub struct EnsembleConfig {
     /// Where it listens for other members.
     pub listen: SocketAddr,
-    /// The voting members by name, `host:port` each.
+    /// The members that found the ensemble, by name, `host:port` each; empty if it is joined. Only looked at while the
+    /// node has no log, except for its own address.
     pub members: BTreeMap<String, String>,
+    /// Members of an ensemble that is there, `host:port` each; empty if it is founded.
+    pub join: Vec<String>,
+    /// The file with the secret that whoever joins must know.
+    pub token_file: Option<PathBuf>,
+    /// Where other members reach this one, if not at what `members` or `listen` say.
+    pub advertise: Option<String>,
     /// Joins as a non-voting learner.
     pub observer: bool,
     /// Time between a leader's heartbeats; a silent leader is replaced after 8 to 11 of them.
     pub heartbeat: Duration,
+    /// How members prove to each other who they are; absent: they do not.
+    pub tls: Option<EnsembleTls>,
+    /// `listen` may be beyond this machine without TLS.
+    pub insecure: bool,
 }
 
 /// `[admin]`: metrics and health.
@@ -111,6 +125,12 @@ pub struct EnsembleConfig {
 pub struct AdminConfig {
     /// Where the admin endpoint listens.
     pub listen: SocketAddr,
+    /// The file with the token that requests must present which change something.
+    pub token_file: Option<PathBuf>,
+    /// What it speaks is HTTPS then.
+    pub tls: Option<AdminTls>,
+    /// `listen` may be beyond this machine without TLS.
+    pub insecure: bool,
 }
 
 /// `[[listener]]`: one bound socket for traffic.

@@ -67,13 +67,23 @@ impl Conflicts {
         let EnsembleConfig {
             listen,
             members,
+            join,
+            token_file,
+            advertise,
             observer,
             heartbeat,
+            tls,
+            insecure,
         } = old;
         self.compare("ensemble.listen", listen, &new.listen);
         self.compare("ensemble.members", members, &new.members);
+        self.compare("ensemble.join", join, &new.join);
+        self.compare("ensemble.token_file", token_file, &new.token_file);
+        self.compare("ensemble.advertise", advertise, &new.advertise);
         self.compare("ensemble.observer", observer, &new.observer);
         self.compare("ensemble.heartbeat", heartbeat, &new.heartbeat);
+        self.compare("ensemble.tls", tls, &new.tls);
+        self.compare("ensemble.insecure", insecure, &new.insecure);
     }
 
     fn in_zookeeper(&mut self, old: &ZookeeperConfig, new: &ZookeeperConfig) {
@@ -90,6 +100,7 @@ impl Conflicts {
             reap_interval,
             fresh_acl,
             tls,
+            insecure,
         } = old;
         self.compare("zookeeper.listen", listen, &new.listen);
         self.compare("zookeeper.tick_time", tick_time, &new.tick_time);
@@ -119,11 +130,20 @@ impl Conflicts {
         self.compare("zookeeper.reap_interval", reap_interval, &new.reap_interval);
         self.compare("zookeeper.fresh_acl", fresh_acl, &new.fresh_acl);
         self.compare("zookeeper.tls", tls, &new.tls);
+        self.compare("zookeeper.insecure", insecure, &new.insecure);
     }
 
     fn in_admin(&mut self, old: &AdminConfig, new: &AdminConfig) {
-        let AdminConfig { listen } = old;
+        let AdminConfig {
+            listen,
+            token_file,
+            tls,
+            insecure,
+        } = old;
+        self.compare("admin.token_file", token_file, &new.token_file);
         self.compare("admin.listen", listen, &new.listen);
+        self.compare("admin.tls", tls, &new.tls);
+        self.compare("admin.insecure", insecure, &new.insecure);
     }
 
     fn in_listeners(&mut self, old: &[ListenerConfig], new: &[ListenerConfig]) {

@@ -1,23 +1,25 @@
 //! What is valid but probably not meant, or known to be unsafe.
 
-use super::{Config, ListenerConfig};
-use std::net::SocketAddr;
+use super::exposure::is_beyond_this_machine;
+use super::{ClientCertificate, Config, ListenerConfig};
 
 impl Config {
     /// A sentence for each thing that is allowed but should be looked at. Shown at start and by the check.
     pub fn warnings(&self) -> Vec<String> {
-        let mut warnings = Vec::new();
+        let mut warnings = self.exposures();
         let ensemble = self.ensemble.as_ref();
-        let sockets = [
-            ("zookeeper", Some(self.zookeeper.listen)),
-            ("admin", Some(self.admin.listen)),
-            ("ensemble", ensemble.map(|ensemble| ensemble.listen)),
-        ];
-        for (section, address) in sockets {
-            warnings.extend(address.and_then(|address| exposure(section, address)));
+        if let Some(tls) = &self.admin.tls
+            && tls.client_certificate != ClientCertificate::Required
+            && is_beyond_this_machine(self.admin.listen)
+        {
+            warnings.push(
+                "[admin.tls] requires no certificate of clients, so whoever reaches the port may act as an operator"
+                    .to_owned(),
+            );
         }
         if let Some(voters) = ensemble.map(|ensemble| ensemble.members.len())
             && voters % 2 == 0
+            && voters > 0
         {
             let fewer = voters - 1;
             warnings.push(format!(
@@ -27,15 +29,6 @@ impl Config {
         warnings.extend(self.listeners.iter().filter_map(unreachable_rule));
         warnings
     }
-}
-
-/// Neither the ZooKeeper port, nor the admin endpoint, nor members ask who connects.
-fn exposure(section: &str, address: SocketAddr) -> Option<String> {
-    (!address.ip().to_canonical().is_loopback()).then(|| {
-        format!(
-            "[{section}] listens on {address}, beyond this machine, without encryption or authentication"
-        )
-    })
 }
 
 /// The first match wins, so nothing reaches what follows a rule that matches all.

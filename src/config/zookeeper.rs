@@ -1,9 +1,8 @@
 //! What `[zookeeper]` means: the port that ZooKeeper clients use, and whom it serves how.
 
-use super::{DEFAULT_REAP_INTERVAL, DEFAULT_TICK_TIME, limits};
+use super::{DEFAULT_REAP_INTERVAL, DEFAULT_TICK_TIME, ZookeeperTls, limits};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// `[zookeeper]`: the client port.
@@ -33,39 +32,8 @@ pub struct ZookeeperConfig {
     pub fresh_acl: FreshAcl,
     /// A second port, with TLS.
     pub tls: Option<ZookeeperTls>,
-}
-
-/// `zookeeper.tls`: the client port with TLS.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ZookeeperTls {
-    /// Where ZooKeeper clients connect with TLS.
-    pub listen: SocketAddr,
-    /// PEM file with this node's certificate, first, and those that lead to its authority.
-    pub certificate: PathBuf,
-    /// PEM file with the certificate's private key.
-    pub key: PathBuf,
-    /// PEM file with the authorities that clients' certificates must come from; absent: none is asked for.
-    pub client_ca: Option<PathBuf>,
-    /// Whether a client must show a certificate. Without `client_ca` none can.
-    pub client_certificate: ClientCertificate,
-}
-
-/// Whether a client must show a certificate.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ClientCertificate {
-    /// It may; one that it shows must be valid.
-    #[default]
-    Optional,
-    /// It must.
-    Required,
-}
-
-impl ClientCertificate {
-    /// Each as it is written.
-    pub(super) const NAMES: [(&str, ClientCertificate); 2] = [
-        ("optional", ClientCertificate::Optional),
-        ("required", ClientCertificate::Required),
-    ];
+    /// `listen`, which has no TLS, may be beyond this machine.
+    pub insecure: bool,
 }
 
 /// Who may use `/` and `/zookeeper` in a new tree.
@@ -134,6 +102,7 @@ impl ZookeeperConfig {
             reap_interval: DEFAULT_REAP_INTERVAL,
             fresh_acl: FreshAcl::default(),
             tls: None,
+            insecure: false,
         }
     }
 
@@ -142,17 +111,6 @@ impl ZookeeperConfig {
     pub fn advertised(&self, bound: SocketAddr) -> Option<String> {
         let bound = (!bound.ip().to_canonical().is_unspecified()).then(|| bound.to_string());
         self.advertise.clone().or(bound)
-    }
-
-    /// Takes relative paths as relative to `dir`, where the file is that names them.
-    pub(super) fn resolve(&mut self, dir: &Path) {
-        let Some(tls) = &mut self.tls else { return };
-        for path in [&mut tls.certificate, &mut tls.key]
-            .into_iter()
-            .chain(&mut tls.client_ca)
-        {
-            *path = dir.join(&*path);
-        }
     }
 }
 

@@ -52,7 +52,7 @@ impl Barriers {
             return index.ok().flatten().ok_or(ProposeError::NoLeader);
         }
         if link.as_ref().is_none_or(|(to, _)| *to != leader) {
-            *link = Some((leader, Link::new(self.me, Some(leader), &address)));
+            *link = Some((leader, Link::new(&self.me, Some(leader), &address)));
         }
         let (_, link) = link.as_mut().expect("set above");
         match link.ask(&Ask::ReadIndex, ASK_TIMEOUT).await {

@@ -1,8 +1,9 @@
 //! What this member hears of its leader: when last, over how many connections, and whether it is gone for good.
 //!
-//! From the first follows whether clients may be served. An election changes nothing about it: what was heard
+//! From the first, and from this member's own [faults](super::fault), follows whether clients may be served. An election changes nothing about it: what was heard
 //! before counts until [`SERVING_GRACE`] is over, so clients do not notice a leader that is replaced in time.
 
+use super::fault::{Fault, Faults};
 use super::limits::{SERVING_GRACE, SERVING_INTERVAL};
 use super::machine::Machine;
 use super::types::Types;
@@ -13,6 +14,7 @@ use openraft::{Instant as _, Raft};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -22,6 +24,13 @@ pub(super) struct Contact {
     /// When a leader was last heard, and the highest vote by which one led.
     heard: Mutex<Option<(Instant, VoteOf<Types>)>>,
     serving: watch::Sender<bool>,
+    faults: Faults,
+    /// Set while this member must say nothing to the others.
+    silenced: watch::Sender<bool>,
+    /// Whether it must not lead.
+    unfit: AtomicBool,
+    /// The faults have changed.
+    faults_changed: Notify,
     /// Append connections by the member that dialled them; only a leader does.
     connections: Mutex<HashMap<u64, usize>>,
     ended: Notify,
@@ -35,6 +44,10 @@ impl Contact {
         Arc::new(Contact {
             heard: Mutex::new(None),
             serving: watch::Sender::new(false),
+            faults: Faults::default(),
+            silenced: watch::Sender::new(false),
+            unfit: AtomicBool::new(false),
+            faults_changed: Notify::new(),
             connections: Mutex::default(),
             ended: Notify::new(),
             over: Mutex::new(None),
@@ -84,6 +97,66 @@ impl Contact {
         *self.over.lock() == Some(vote)
     }
 
+    /// Notes that this member has a fault. If it forbids serving, clients are sent away at once, even while the
+    /// runtime is stuck.
+    pub(super) fn set_fault(&self, fault: Fault) {
+        let sends_away = !fault.allows_serving();
+        if self.faults.set(fault) {
+            if sends_away {
+                self.serve(|| false);
+            }
+            self.faults_have_changed();
+        }
+    }
+
+    /// Notes that the faults that `are_over` are no more.
+    pub(super) fn clear_fault(&self, are_over: impl Fn(&Fault) -> bool) {
+        if self.faults.clear(are_over) {
+            self.faults_have_changed();
+        }
+    }
+
+    fn faults_have_changed(&self) {
+        self.silenced.send_if_modified(|now| {
+            let before = std::mem::replace(now, self.faults.silence());
+            before != *now
+        });
+        self.faults_changed.notify_one();
+    }
+
+    /// Whether this member has a fault with which it must not speak to others: they would take it for alive.
+    pub(super) fn is_silenced(&self) -> bool {
+        *self.silenced.borrow()
+    }
+
+    /// Resolves once [`is_silenced`](Contact::is_silenced) is true.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub(super) async fn silenced(&self) {
+        // The sender lives as long as this.
+        let _ = self
+            .silenced
+            .subscribe()
+            .wait_for(|silenced| *silenced)
+            .await;
+    }
+
+    /// The faults that this member has now.
+    pub(super) fn faults(&self) -> Vec<Fault> {
+        self.faults.all()
+    }
+
+    /// Notes whether this member must not lead: its tree is known to be wrong.
+    pub(super) fn set_unfit(&self, unfit: bool) {
+        self.unfit.store(unfit, Ordering::Relaxed);
+    }
+
+    /// Whether this member must not lead.
+    pub(super) fn is_unfit(&self) -> bool {
+        self.unfit.load(Ordering::Relaxed)
+    }
+
     /// Whether clients can be served.
     pub(super) fn serving(&self) -> watch::Receiver<bool> {
         self.serving.subscribe()
@@ -101,20 +174,31 @@ impl Contact {
                 .age_of_word(&raft)
                 .and_then(|age| SERVING_GRACE.checked_sub(age))
                 .filter(|_| is_ready());
-            let serving = left.is_some();
+            let serving = self.serve(|| left.is_some() && self.faults.allow_serving());
             metrics.coordination.serving.set(i64::from(serving));
-            self.serving.send_if_modified(|now| {
-                if *now != serving {
-                    tracing::info!(
-                        serving,
-                        "ZooKeeper clients are {}served",
-                        if serving { "" } else { "not " }
-                    );
-                }
-                std::mem::replace(now, serving) != serving
-            });
-            tokio::time::sleep(left.unwrap_or_default().max(SERVING_INTERVAL)).await;
+            let rest = left.unwrap_or_default().max(SERVING_INTERVAL);
+            tokio::select! {
+                () = tokio::time::sleep(rest) => {}
+                () = self.faults_changed.notified() => {}
+            }
         }
+    }
+
+    /// Serves clients from now on, or not, as `judge` says; that is asked while nobody else can change it.
+    fn serve(&self, judge: impl FnOnce() -> bool) -> bool {
+        let mut serving = false;
+        self.serving.send_if_modified(|now| {
+            serving = judge();
+            if *now != serving {
+                tracing::info!(
+                    serving,
+                    "ZooKeeper clients are {}served",
+                    if serving { "" } else { "not " }
+                );
+            }
+            std::mem::replace(now, serving) != serving
+        });
+        serving
     }
 
     /// How long ago this member last heard a leader or, leading, its quorum; `None` before the first time.
@@ -180,6 +264,20 @@ mod tests {
             leader_id: LeaderIdOf::<Types> { term, node_id: 1 },
             committed: true,
         }
+    }
+
+    #[tokio::test]
+    async fn a_fault_sends_clients_away_at_once_and_a_full_disk_does_not() {
+        let contact = Contact::new();
+        contact.serving.send_replace(true);
+        contact.set_fault(Fault::DiskFull);
+        assert!(*contact.serving().borrow());
+        contact.set_fault(Fault::Stalled { part: "log" });
+        assert!(!*contact.serving().borrow());
+        contact.clear_fault(|fault| matches!(fault, Fault::Stalled { .. }));
+        assert_eq!(contact.faults(), [Fault::DiskFull]);
+        // Whoever decides whether to serve again is told.
+        contact.faults_changed.notified().await;
     }
 
     #[test]

@@ -1,17 +1,22 @@
 //! What only the leader does, for its own clients and for its peers alike.
 
 use super::clock::wall_clock_ms;
+use super::handle::Inner;
 use super::limits::SERVING_GRACE;
 use super::machine::Machine;
 use super::peer::Touch;
 use super::sessions::Sessions;
-use super::types::{Member, Proposal, Types};
+use super::space::Space;
+use super::state::Shared;
+use super::types::{Member, Origin, Proposal, Types};
+use crate::tree::{Actor, Command, ErrorCode, Op};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{StreamExt, TryStreamExt};
 use openraft::alias::VoteOf;
 use openraft::async_runtime::WatchReceiver;
 use openraft::base::BoxFuture;
-use openraft::{Instant as _, Raft, RaftMetrics, ReadPolicy};
+use openraft::{ChangeMembers, Instant as _, Raft, RaftMetrics, ReadPolicy};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -20,6 +25,8 @@ use tokio::time::timeout;
 pub(super) struct Duties {
     raft: Raft<Types, Machine>,
     sessions: Arc<Sessions>,
+    space: Arc<Space>,
+    shared: Arc<Shared>,
     /// How long Raft lets a leader write after the last word from its quorum.
     lease: Duration,
 }
@@ -28,27 +35,55 @@ pub(super) struct Duties {
 /// refused after all.
 pub(super) type Batch = BoxFuture<'static, bool>;
 
+/// What became of a batch that was to be proposed.
+pub(super) struct Proposed {
+    /// What Raft accepted.
+    pub(super) batch: Batch,
+    /// What it was not asked for, because there is no room on disk. These take no effect.
+    pub(super) refused: Vec<Origin>,
+}
+
 impl Duties {
     /// The duties of the member that runs `raft`.
-    pub(super) fn new(raft: Raft<Types, Machine>, sessions: Arc<Sessions>) -> Duties {
+    pub(super) fn new(raft: Raft<Types, Machine>, inner: &Inner) -> Duties {
         let lease = Duration::from_millis(raft.config().election_timeout_max);
         Duties {
             raft,
-            sessions,
+            sessions: inner.sessions.clone(),
+            space: inner.space.clone(),
+            shared: inner.shared.clone(),
             lease,
         }
     }
 
-    /// Stamps a batch with the time and hands it to Raft in order. `None` when Raft has stopped.
-    pub(super) async fn propose(&self, mut batch: Vec<Proposal>) -> Option<Batch> {
+    /// Stamps a batch with the time and hands it to Raft in order, without what there is no room for. `None` when
+    /// Raft has stopped.
+    pub(super) async fn propose(&self, mut batch: Vec<Proposal>) -> Option<Proposed> {
         self.until_writable().await;
+        failpoint!("propose");
+        let mut refused = Vec::new();
+        batch.retain(|proposal| {
+            let admits = self.space.admits(&proposal.transaction.command);
+            if !admits {
+                refused.push(proposal.origin);
+            }
+            admits
+        });
+        if batch.is_empty() {
+            let batch = Box::pin(std::future::ready(true));
+            return Some(Proposed { batch, refused });
+        }
         let now = wall_clock_ms();
         for proposal in &mut batch {
             proposal.transaction.time_ms = now;
+            let level = proposal.transaction.command.level();
+            if level > 0 && level > self.shared.read(|tree| tree.level()) {
+                hold_back(proposal);
+            }
         }
         let batch = batch.into_iter().map(Arc::new);
         let mut results = self.raft.client_write_many(batch).await.ok()?;
-        Some(Box::pin(async move {
+        let batch = Box::pin(async move {
             loop {
                 match results.try_next().await {
                     Ok(Some(Ok(_))) => {}
@@ -56,7 +91,8 @@ impl Duties {
                     Ok(Some(Err(_))) | Err(_) => return false,
                 }
             }
-        }))
+        });
+        Some(Proposed { batch, refused })
     }
 
     /// Waits while this member leads and has no word from its quorum: Raft would refuse the batch, and everybody
@@ -103,26 +139,31 @@ impl Duties {
         self.sessions.note(touches)
     }
 
-    /// Adds an observer. False when this member does not lead, or the number belongs to somebody else.
-    pub(super) async fn join(&self, id: u64, member: Member) -> bool {
+    /// Notes that a member is reached at `address` now. False when this member does not lead, or there is no such
+    /// member.
+    pub(super) async fn relocate(&self, id: u64, address: String) -> bool {
         let membership = self.raft.with_raft_state(move |state| {
-            state
-                .membership_state
-                .effective()
-                .membership()
-                .get_node(&id)
-                .cloned()
+            let effective = state.membership_state.effective();
+            effective.membership().get_node(&id).cloned()
         });
         match membership.await {
-            Ok(Some(known)) if known.is_like(&member) => true,
-            Ok(Some(known)) if known.name != member.name => {
-                tracing::warn!(id, %known, %member, "refused an observer whose number belongs to another member");
-                false
+            Ok(Some(known)) if known.address == address => true,
+            Ok(Some(known)) => {
+                let moved = Member { address, ..known };
+                let step = ChangeMembers::SetNodes(BTreeMap::from([(id, moved)]));
+                self.raft.change_membership(step, true).await.is_ok()
             }
-            Ok(_) => self.raft.add_learner(id, member, false).await.is_ok(),
-            Err(_) => false,
+            Ok(None) | Err(_) => false,
         }
     }
+}
+
+/// Puts a refusal, which every version knows, in the place of a command that some member does not know.
+fn hold_back(proposal: &mut Proposal) {
+    tracing::warn!(command = ?proposal.transaction.command, "not proposed: some member does not know it yet");
+    let refusal = Op::Refuse(ErrorCode::Unimplemented);
+    proposal.transaction.actor = Actor::Ensemble;
+    proposal.transaction.command = Command::Multi(vec![refusal]);
 }
 
 /// Batches whose results are not all in.

@@ -1,17 +1,24 @@
 //! The handle through which the rooms above use the ensemble.
 
 use super::barrier::{Waiting, reached};
+use super::census::Census;
 use super::contact::Contact;
+use super::fault::Fault;
 use super::inspect::following;
 use super::limits::{BARRIER_TIMEOUT, ROOM, ROOM_UNIT};
 use super::log::EntrySizes;
 use super::machine::Machine;
-use super::peer::Me;
+use super::papers::Number;
+use super::peer::{Me, Presence};
 use super::proposer::Queued;
+use super::roll::Roll;
 use super::sessions::Sessions;
+use super::snapshot::SnapshotStore;
+use super::space::Space;
 use super::state::Shared;
 use super::tickets::Waiter;
 use super::types::Types;
+use crate::net::Secret;
 use crate::tree::{Actor, Command, ErrorCode, Event, Identity, Op, Reply, SessionId, Tree, Zxid};
 use bytes::Bytes;
 use openraft::async_runtime::WatchReceiver;
@@ -52,8 +59,20 @@ pub(super) struct Inner {
     pub(super) reconfiguring: tokio::sync::Mutex<()>,
     /// Where log and snapshots are kept.
     pub(super) data_dir: PathBuf,
+    /// Its snapshots.
+    pub(super) snapshots: SnapshotStore,
+    /// One backup at a time.
+    pub(super) backups: Arc<Semaphore>,
     /// How large transactions are.
     pub(super) entry_sizes: Arc<EntrySizes>,
+    /// Whether there is room for more.
+    pub(super) space: Arc<Space>,
+    /// What who wants to become a member must know.
+    pub(super) token: Option<Arc<Secret>>,
+    /// Judges other members.
+    pub(super) census: Arc<Census>,
+    /// Who founded the ensemble, if this member did.
+    pub(super) roll: Option<Roll>,
 }
 
 /// Someone who follows the tree as it changes (watches, the registry).
@@ -90,6 +109,10 @@ impl Barrier {
     /// # Errors
     /// [`ProposeError`] when the leader cannot be asked, or this member does not catch up in time.
     pub async fn wait(self) -> Result<(), ProposeError> {
+        #[cfg(feature = "simulation")]
+        if crate::simulation::is_mutant(crate::simulation::Mutant::IdleSync) {
+            return Ok(());
+        }
         let wait = async {
             let index = self.index.await.map_err(|_| ProposeError::Stopping)??;
             reached(self.applied, index).await
@@ -160,8 +183,10 @@ pub struct Status {
     pub synced_followers: usize,
     /// Voting members.
     pub voters: usize,
-    /// Whether a leader was heard from recently enough to serve clients.
+    /// Whether a leader was heard from recently enough to serve clients, and no fault forbids it.
     pub serving: bool,
+    /// What is wrong with this member itself.
+    pub faults: Vec<Fault>,
 }
 
 impl Ensemble {
@@ -178,6 +203,17 @@ impl Ensemble {
     /// This member's number.
     pub fn member(&self) -> u64 {
         self.inner.me.member
+    }
+
+    /// What it tells those who are no members.
+    pub(super) fn presence(&self) -> Presence {
+        let Me {
+            ensemble, member, ..
+        } = self.inner.me;
+        Presence::Member {
+            number: Number { ensemble, member },
+            roll: self.inner.roll.clone(),
+        }
     }
 
     /// Looks at the applied tree. Holds up `apply` meanwhile, so be quick; never nest calls. To keep a
@@ -273,6 +309,7 @@ impl Ensemble {
             synced_followers: following(&facts).synced_followers,
             voters: facts.membership_config.membership().voter_ids().count(),
             serving: *self.inner.contact.serving().borrow(),
+            faults: self.inner.contact.faults(),
         }
     }
 }
@@ -302,7 +339,9 @@ fn bytes_of(actor: &Actor, command: &Command) -> usize {
         Command::OpenSession { .. }
         | Command::AttachSession { .. }
         | Command::CloseSession { .. }
-        | Command::Introduce { .. } => 0,
+        | Command::Introduce { .. }
+        | Command::Announce { .. } => 0,
+        Command::Admit { name, .. } => name.len(),
         Command::Reap { path } => path.len(),
     };
     identities + command

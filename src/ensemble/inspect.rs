@@ -1,6 +1,7 @@
 //! What operators may want to know of a member beyond its [`Status`](super::Status): nothing here is needed to
 //! serve clients, so all of it is found out only when somebody asks.
 
+use super::digest::{Condition, DigestPoint};
 use super::handle::Ensemble;
 use super::limits::SERVING_GRACE;
 use super::limits::SYNCED_LAG;
@@ -8,6 +9,8 @@ use super::log::is_of_the_log;
 use super::snapshot::snapshot_index;
 use super::types::Types;
 use crate::tree::{SessionId, Zxid};
+#[cfg(feature = "simulation")]
+use openraft::alias::LogIdOf;
 use openraft::async_runtime::WatchReceiver;
 use openraft::{Instant as _, RaftMetrics};
 use std::fs::{self, DirEntry};
@@ -51,6 +54,18 @@ impl Ensemble {
         following(&self.inner().raft.metrics().borrow_watched())
     }
 
+    /// Whether member `id` has answered this member, which leads, a moment ago. Always false on others.
+    pub(super) fn is_in_reach(&self, id: u64) -> bool {
+        let facts = self.inner().raft.metrics();
+        let facts = facts.borrow_watched();
+        let mut heard = facts.heartbeat.iter().flatten();
+        facts.id == id && facts.current_leader == Some(id)
+            || heard.any(|(peer, at)| {
+                let age = at.as_ref().map(|at| at.elapsed());
+                *peer == id && age.is_some_and(|age| age <= SERVING_GRACE)
+            })
+    }
+
     /// What is left of each session's time unless it gives another sign of life, in no particular order; `None`
     /// on a member that does not lead, because only the leader knows.
     pub fn session_time_left(&self) -> Option<Vec<(SessionId, Duration)>> {
@@ -66,6 +81,38 @@ impl Ensemble {
     /// Forgets the sizes so far.
     pub fn reset_proposal_sizes(&self) {
         self.inner().entry_sizes.reset();
+    }
+
+    /// The last index applied here and the digest of the tree there; `None` before the first. Members that have
+    /// applied the same index have the same digest.
+    pub fn digest(&self) -> Option<DigestPoint> {
+        self.inner().shared.points(|points| points.latest())
+    }
+
+    /// Whether reads may be answered from this member's tree, as far as it knows: not while it differs from the
+    /// other members'.
+    pub fn is_sound(&self) -> bool {
+        self.inner().shared.soundness.condition() == Condition::Sound
+    }
+
+    /// Resolves when this member is found not to be [sound](Ensemble::is_sound).
+    pub async fn doubted(&self) {
+        self.inner().shared.soundness.doubted().await;
+    }
+
+    /// Purged, saved in a snapshot, applied, committed, last: the indexes that follow each other, as Raft has them.
+    #[cfg(feature = "simulation")]
+    pub fn pointers(&self) -> [u64; 5] {
+        let facts = self.inner().raft.metrics();
+        let facts = facts.borrow_watched();
+        let index = |id: Option<LogIdOf<Types>>| id.map_or(0, |id| id.index);
+        [
+            index(facts.purged),
+            index(facts.snapshot),
+            index(facts.last_applied),
+            index(facts.local_committed),
+            facts.last_log_index.unwrap_or(0),
+        ]
     }
 
     /// What is on this member's disk. Reads the directory, so it blocks.

@@ -32,7 +32,7 @@ pub(super) async fn report(me: Me, raft: Raft<Types, Machine>, sessions: Arc<Ses
                 Some((leader, _)) if leader == me.member => sessions.note(&touches),
                 Some((leader, address)) => {
                     if link.as_ref().is_none_or(|(to, _)| *to != leader) {
-                        link = Some((leader, Link::new(me, Some(leader), &address)));
+                        link = Some((leader, Link::new(&me, Some(leader), &address)));
                     }
                     let (_, link) = link.as_mut().expect("set above");
                     matches!(
@@ -88,6 +88,7 @@ pub(super) async fn follow_leadership(
 pub(super) async fn expire(ensemble: Ensemble, sessions: Arc<Sessions>, metrics: Arc<Metrics>) {
     loop {
         let slept = sessions.until_due().await;
+        failpoint!("expiry");
         if slept > PAUSE {
             tracing::warn!(
                 ?slept,

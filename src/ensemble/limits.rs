@@ -18,12 +18,25 @@ pub(super) const OLD_RESULT_DELAY: Duration = Duration::from_millis(5);
 pub(super) const COMMITTED_INTERVAL: Duration = Duration::from_millis(100);
 /// Longest pause while a snapshot is sent or received; the whole may take as long as it makes progress.
 pub(super) const SNAPSHOT_STALL: Duration = Duration::from_secs(30);
+/// First pause before a snapshot that could not be written is tried again; doubles from there.
+pub(super) const SNAPSHOT_RETRY_MIN: Duration = Duration::from_millis(500);
+/// Longest such pause: how late a disk that works again is noticed, while each attempt writes up to the whole tree.
+pub(super) const SNAPSHOT_RETRY_MAX: Duration = Duration::from_secs(60);
 /// First pause before a member that could not be reached is tried again; doubles from there.
 pub(super) const BACKOFF_MIN: Duration = Duration::from_millis(20);
 /// Longest such pause: how late a returning member may be noticed.
 pub(super) const BACKOFF_MAX: Duration = Duration::from_millis(500);
 /// Bytes sent per snapshot frame.
 pub(super) const SNAPSHOT_FRAME: usize = 256 << 10;
+/// Bytes of a snapshot sent per second, at most: a quarter of a slow disk's and of a 10 Gbit/s network's, so that the
+/// entries that go the same ways are not held up. A million small znodes take 2 s.
+pub(super) const SNAPSHOT_RATE: u64 = 128 << 20;
+/// Batches of entries, of some 100 bytes here, that wait to be applied while a snapshot is loaded: 10 s of them at
+/// 6,000 a second.
+pub(super) const STATE_MACHINE_QUEUE: u64 = 64 << 10;
+/// While a snapshot is being sent, the next one waits until there are this many times the usual entries since the last:
+/// that many the receiver may be behind when it has it. Costs as many times the log on disk.
+pub(super) const HELD_BACK_FACTOR: u64 = 8;
 /// Proposals taken from the queue at once, for one append and one frame.
 pub(super) const BATCH_PROPOSALS: usize = 1024;
 /// Bytes of proposals or entries in one batch. An entry holds at most about 1 MiB, so one batch with one
@@ -63,12 +76,63 @@ pub(super) const SERVING_GRACE: Duration = Duration::from_millis(1500);
 pub(super) const SERVING_INTERVAL: Duration = Duration::from_millis(50);
 /// Log entries between snapshots. More make restarts slower and the log larger, fewer cost disk traffic.
 pub const SNAPSHOT_ENTRIES: u64 = 100_000;
-/// One part in this many of the entries between snapshots is kept behind a snapshot, for followers that lag a
-/// little and need not get all of it.
-pub(super) const KEPT_PART: u64 = 5;
-/// Connections accepted from members at once: four purposes, several instances each, at most a few dozen
+/// Bytes of log between snapshots, however few entries they are: half a second of a disk's time, and of a restart's.
+/// Of a large tree it is [`LOG_PER_SNAPSHOT`] times its snapshot, so that writing snapshots never costs more than writing the log. As much again is kept
+/// behind a snapshot.
+pub(super) const LOG_BYTES: u64 = 64 << 20;
+/// See [`LOG_BYTES`].
+pub(super) const LOG_PER_SNAPSHOT: u64 = 2;
+/// How often the log is measured: at 100 MB/s it is longer than it should be by one and a half times its bound.
+pub(super) const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(1);
+/// How often a leader asks the voters for room on their disks, and how late it notices that its own is full.
+pub(super) const SPACE_INTERVAL: Duration = Duration::from_secs(1);
+/// Longest wait for such an answer; who is slower counts as unknown.
+pub(super) const SPACE_ASK: Duration = Duration::from_millis(500);
+/// How long a member whose log is used up lets its leader wait before it refuses the entries. Longer than a retry of
+/// the preparation, shorter than [`APPEND_STALL`].
+pub(super) const SPACE_PATIENCE: Duration = Duration::from_secs(1);
+/// Behind a snapshot as many entries are kept as lie between two, and one part in this many more for those that came
+/// while it was written: back to the one before, which will do if the newer one turns out to be damaged. A follower that lags by less need
+/// not get all of the tree.
+pub(super) const KEPT_PART: u64 = 4;
+/// Members compare digests at each index that is a multiple of this: every 10 ms at 100,000 writes a second, of which
+/// one comparison costs nothing that can be measured.
+pub(super) const DIGEST_EVERY: u64 = 1000;
+/// Digests kept of the latest indexes, 16 bytes each: members apply the same entry within a few ms of each other, in
+/// which there are no more than so many.
+pub(super) const DIGEST_RECENT: usize = 4096;
+/// Digests kept of multiples of [`DIGEST_EVERY`], 16 bytes each: a million entries back, further than a member may lag
+/// before it gets a snapshot.
+pub(super) const DIGEST_SPARSE: usize = 1024;
+/// How often digests are compared at least, if there were writes.
+pub(super) const DIGEST_INTERVAL: Duration = Duration::from_secs(2);
+/// Shortest time between two comparisons, and between two questions to a voter that could not answer.
+pub(super) const DIGEST_PAUSE: Duration = Duration::from_millis(100);
+/// How long voters are asked before it counts as undecided who is right: a few round trips, and a member that is a
+/// little behind. Meanwhile nobody is known to be wrong.
+pub(super) const DIGEST_PATIENCE: Duration = Duration::from_secs(2);
+/// Pause between two looks at the own tree. Each is at most [`SCRUB_STEPS`] times [`SCRUB_ZNODES`]: a million znodes
+/// take two minutes and 0.2 % of one core.
+pub(super) const SCRUB_INTERVAL: Duration = Duration::from_millis(250);
+/// See [`SCRUB_INTERVAL`].
+pub(super) const SCRUB_STEPS: usize = 8;
+/// Znodes looked at while the tree is held: 0.1 ms.
+pub(super) const SCRUB_ZNODES: usize = 256;
+/// How long a member that rebuilds waits for its log to get on to the snapshot it has received.
+pub(super) const REBUILD_CATCH_UP: Duration = Duration::from_secs(10);
+/// Longest wait of a leader for a snapshot that it makes for a member that rebuilds. Shorter than
+/// [`SNAPSHOT_STALL`], so that the member hears why it gets none.
+pub(super) const SUPPLY_TIMEOUT: Duration = Duration::from_secs(25);
+/// Connections accepted from members at once: five purposes, several instances each, at most a few dozen
 /// members and observers.
 pub(super) const PEER_CONNECTIONS: usize = 1024;
+/// Connections from members at once that were not greeted yet, each of which ends within [`HELLO_TIMEOUT`]; more are
+/// refused, and dialled again. Members that all restart at once have a few dozen; each costs a handshake.
+pub(super) const PEER_GREETINGS: usize = 256;
+/// A refused connection is told about in the log, but of one address not more often than this.
+pub(super) const STRANGER_INTERVAL: Duration = Duration::from_secs(10);
+/// Addresses remembered for that.
+pub(super) const STRANGERS: usize = 256;
 /// Barriers answered by one round to the leader; more wait for the next.
 pub(super) const BARRIER_BATCH: usize = 4096;
 /// Longest wait of one barrier.
@@ -79,10 +143,36 @@ pub(super) const CLOSING_INTERVAL: Duration = Duration::from_millis(20);
 pub(super) const CLOSING_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long each voter of a new ensemble waits for each of those before it to found it.
 pub(super) const BOOTSTRAP_TURN: Duration = Duration::from_secs(1);
-/// Longest wait for the leader to add an observer: it commits a membership entry meanwhile.
-pub(super) const JOIN_TIMEOUT: Duration = Duration::from_secs(5);
-/// Pause between an observer's attempts to join.
-pub(super) const JOIN_RETRY: Duration = Duration::from_millis(500);
+/// Longest wait for the answer to a request for admission: longer than the leader takes over it.
+pub(super) const ADMISSION_ASK: Duration = Duration::from_secs(35);
+/// Pause before the members are asked again, all of them.
+pub(super) const ADMISSION_RETRY: Duration = Duration::from_millis(500);
+/// How long a member that has given up its number asks for another one before it stops: longer than its peers take to
+/// elect and to let go of the old number. Whoever watches over the process sees by its end that something is wrong.
+pub(super) const READMISSION_PATIENCE: Duration = Duration::from_secs(120);
+/// How often it is told that a node still waits for the same reason.
+pub(super) const ADMISSION_NEWS: Duration = Duration::from_secs(60);
+/// Longest wait for what a node says of itself: a round trip, on a loaded machine.
+pub(super) const LOBBY_ASK: Duration = Duration::from_secs(1);
+/// Pause before all are asked again. Nodes that are started together find each other this late.
+pub(super) const LOBBY_RETRY: Duration = Duration::from_millis(100);
+/// Longest conversation with a node that is no member yet; it asks again if it has more to say.
+pub(super) const LOBBY_TALK: Duration = Duration::from_secs(5);
+/// Pause when there are too many of them.
+pub(super) const LOBBY_PAUSE: Duration = Duration::from_millis(50);
+/// How often the leader looks whether a member that is to vote has caught up.
+pub(super) const PROMOTION_INTERVAL: Duration = Duration::from_millis(200);
+/// How often it looks whether there is one.
+pub(super) const PROMOTION_REST: Duration = Duration::from_secs(1);
+/// How long a member that starts waits for others to object to it. One that answers does so within a round trip.
+pub(super) const OBJECTION_PATIENCE: Duration = Duration::from_millis(500);
+/// How long a member hears no leader before it asks the others whether it may still take part, and the pause before it
+/// asks again.
+pub(super) const STANDING_INTERVAL: Duration = Duration::from_secs(2);
+/// Longest wait for the leader to note an address: it commits a membership entry meanwhile.
+pub(super) const MOVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pause before the leader is told an address again.
+pub(super) const MOVE_RETRY: Duration = Duration::from_millis(500);
 /// Longest wait for what a member says about a leader that seems gone: it knows or it does not, so this is a
 /// round trip and a loaded machine.
 pub(super) const TAKEOVER_ASK: Duration = Duration::from_millis(100);
@@ -113,6 +203,26 @@ pub(super) const RECONFIG_ASK: Duration = Duration::from_secs(1);
 pub(super) const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(15);
 /// Entries a member may be behind and still count as caught up.
 pub(super) const SYNCED_LAG: u64 = 1000;
+/// How long a leader that was asked to hand over waits until another one leads: an election, on a loaded machine.
+pub(super) const TRANSFER_TIMEOUT: Duration = Duration::from_secs(3);
+/// How often the watchdog looks at each critical part.
+pub(super) const WATCH_ROUND: Duration = Duration::from_millis(100);
+/// Rounds without a step after which a part has stalled: 2 s, several times what a busy disk or a loaded machine takes, and
+/// early enough that another member leads within 5 s.
+pub(super) const STALLED_ROUNDS: u32 = 20;
+/// Rounds without a step after which the process ends: 4.5 s, so that it has ended within 5 s.
+pub(super) const ENDED_ROUNDS: u32 = 45;
+/// How often the runtime tells that it runs. An idle member wakes up as often for it, and a stall is noticed late by as much.
+pub(super) const TICK: Duration = Duration::from_millis(250);
+/// How often Raft's core is asked whether it answers.
+pub(super) const CORE_ASK: Duration = Duration::from_millis(250);
+/// Heartbeats without an answer from a quorum after which a leader beats no more: its followers may hear it and not be
+/// heard, and while they hear it they do not elect. Four times what an election takes to begin, so that a slow
+/// moment costs no leader.
+pub(super) const UNHEARD_BEATS: u32 = 20;
+/// Heartbeats left out before such a leader tries one: time for two elections. It must try, since it may be the only
+/// one that can be elected.
+pub(super) const PROBE_BEATS: u32 = 25;
 /// How long a stopping leader waits for another member to take over.
 pub(super) const HANDOVER_TIMEOUT: Duration = Duration::from_secs(1);
 

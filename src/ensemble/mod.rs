@@ -15,40 +15,74 @@
 //!
 //! openraft is pinned and seen by this room only; the rooms above see [`Ensemble`].
 
+mod admission;
+mod arrival;
+mod backup;
 mod barrier;
+mod census;
 mod clock;
 mod contact;
+mod damage;
+mod digest;
+#[cfg(test)]
+mod disk_tests;
 mod duties;
+mod fault;
 mod founding;
 mod handle;
+mod housekeeping;
 mod inspect;
 mod joining;
 mod keeper;
 mod limits;
 pub mod log;
 mod machine;
+pub mod offline;
+mod opening;
+mod papers;
 mod peer;
+mod progress;
+mod promotion;
 mod proposer;
 mod pulse;
+mod readmission;
 mod reconfig;
-mod roster;
+mod roll;
 mod running;
+mod saving;
 mod sessions;
 mod snapshot;
+mod space;
+mod standing;
 mod start;
 mod state;
 #[cfg(test)]
 mod suite;
+mod survey;
 mod takeover;
 mod tickets;
+mod transfers;
 pub mod types;
+#[cfg_attr(
+    feature = "simulation",
+    expect(dead_code, reason = "nobody watches in virtual time")
+)]
+mod watchdog;
 
+pub use admission::AdmissionError;
+pub use arrival::ArrivalError;
+pub use backup::{Backup, BackupError};
+pub use damage::{AsideError, Damage};
+pub use digest::DigestPoint;
+pub use fault::Fault;
 pub use handle::{
     Applied, Barrier, Ensemble, Follower, OutcomeUnknown, Pending, ProposeError, Role, Status,
 };
 pub use inspect::{Following, Saved, Storage};
 pub use limits::SNAPSHOT_ENTRIES;
-pub use reconfig::{ReconfigError, Reconfiguration};
-pub use roster::RosterError;
+pub use machine::RestoreError;
+pub use papers::PapersError;
+pub use reconfig::{Alteration, Altered, ReconfigError, Reconfiguration};
 pub use running::{MemberFailed, Running};
 pub use start::{Start, StartError};
+pub use survey::{Survey, Surveyed};

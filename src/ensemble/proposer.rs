@@ -9,7 +9,7 @@
 //! which they were queued. When it ends, in whatever way, nobody can tell which of the proposals under way
 //! made it, so their owners are told just that; queued ones wait for the next route. Nothing is sent twice.
 
-use super::duties::{Duties, UnderWay};
+use super::duties::{Duties, Proposed, UnderWay};
 use super::limits::{BACKOFF_MIN, BATCH_BYTES, BATCH_PROPOSALS};
 use super::machine::Machine;
 use super::peer::{ForwardLink, Me};
@@ -95,8 +95,12 @@ impl Proposer {
                 first = self.queue.recv() => {
                     let Some(first) = first else { return false };
                     let batch = self.batch(first);
+                    failpoint!("proposer");
                     match self.duties.propose(batch).await {
-                        Some(batch) => under_way.push(batch),
+                        Some(Proposed { batch, refused }) => {
+                            under_way.push(batch);
+                            refused.iter().for_each(|origin| self.shared.refuse(origin));
+                        }
                         None => return false,
                     }
                 }
@@ -112,7 +116,7 @@ impl Proposer {
     ) -> bool {
         let dialled = tokio::select! {
             () = route_ends(route, facts) => return true,
-            dialled = ForwardLink::dial(&route.address, self.me, route.leader) => dialled,
+            dialled = ForwardLink::dial(&route.address, &self.me, route.leader) => dialled,
         };
         let mut link = match dialled {
             Ok(link) => link,
@@ -126,7 +130,14 @@ impl Proposer {
             tokio::select! {
                 biased;
                 () = route_ends(route, facts) => return true,
-                error = link.ended() => {
+                news = link.news() => {
+                    let error = match news {
+                        Ok(refused) => {
+                            refused.iter().for_each(|origin| self.shared.refuse(origin));
+                            continue;
+                        }
+                        Err(error) => error,
+                    };
                     tracing::debug!(leader = route.leader, %error, "forwarding ended");
                     pause(route, facts).await;
                     return true;

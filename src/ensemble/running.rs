@@ -1,26 +1,33 @@
 //! A member at work: its tasks, noticing that one of them is broken, and stopping in order.
 
 use super::barrier::{Barriers, Waiting};
+use super::census::Dismissal;
+use super::digest::{self, Comparer, Rebuilder};
 use super::duties::Duties;
 use super::founding;
 use super::handle::Ensemble;
+use super::housekeeping::Housekeeping;
 use super::keeper;
 use super::limits::{COMMITTED_INTERVAL, HANDOVER_TIMEOUT};
 use super::log::Log;
 use super::machine::Machine;
 use super::peer::{self, Me, PeerServer};
+use super::progress::Progress;
 use super::proposer::{Proposer, Queued};
 use super::pulse::Pulse;
 use super::snapshot::SnapshotStore;
+use super::space::SpaceWatch;
 use super::takeover::Takeover;
 use super::types::Types;
-use crate::telemetry::Metrics;
+use super::watchdog::{self, Watchdog};
+use crate::net::{TcpListener, off_runtime};
+use crate::telemetry::{Metrics, chain};
 use openraft::async_runtime::WatchReceiver;
 use openraft::{Raft, RaftMetrics};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -34,6 +41,10 @@ pub struct Running {
     stop: CancellationToken,
     /// Time between a leader's heartbeats.
     heartbeat: Duration,
+    /// Tells when the others do not want this member any more.
+    dismissal: Option<watch::Receiver<Option<Dismissal>>>,
+    /// Once the member is at work.
+    watchdog: Option<Watchdog>,
 }
 
 /// A critical part of the member has died; the process must end.
@@ -42,6 +53,23 @@ pub struct Running {
 pub struct MemberFailed {
     part: &'static str,
     why: String,
+    is_dismissal: bool,
+}
+
+impl MemberFailed {
+    pub(super) fn new(part: &'static str, why: impl Into<String>) -> MemberFailed {
+        let why = why.into();
+        MemberFailed {
+            part,
+            why,
+            is_dismissal: false,
+        }
+    }
+
+    /// Whether the ensemble does not want this member any more: to start it again changes nothing.
+    pub fn is_dismissal(&self) -> bool {
+        self.is_dismissal
+    }
 }
 
 /// The receiving ends of what clients queue.
@@ -61,12 +89,19 @@ impl Running {
             log,
             tasks: JoinSet::new(),
             stop: CancellationToken::new(),
+            dismissal: None,
+            watchdog: None,
         }
     }
 
     /// Raft, in this process.
     pub(super) fn raft(&self) -> &Raft<Types, Machine> {
         &self.raft
+    }
+
+    /// Ends the member when the others do not want it any more.
+    pub(super) fn end_on(&mut self, dismissal: watch::Receiver<Option<Dismissal>>) {
+        self.dismissal = Some(dismissal);
     }
 
     /// Adds a task that runs as long as the member; its end is the member's failure.
@@ -84,19 +119,19 @@ impl Running {
     /// Starts what every member runs.
     pub(super) fn spawn_all(
         &mut self,
-        me: Me,
+        me: &Me,
         ensemble: &Ensemble,
         queues: Queues,
         metrics: Arc<Metrics>,
     ) {
         let (inner, raft) = (ensemble.inner(), self.raft.clone());
         let sessions = || inner.sessions.clone();
-        let duties = Arc::new(Duties::new(raft.clone(), sessions()));
+        let duties = Arc::new(Duties::new(raft.clone(), inner));
         let (shared, queue) = (inner.shared.clone(), queues.proposals);
         self.spawn(
             "proposer",
             Proposer {
-                me,
+                me: me.clone(),
                 raft: raft.clone(),
                 shared,
                 duties: duties.clone(),
@@ -107,7 +142,7 @@ impl Running {
         self.spawn(
             "barriers",
             Barriers {
-                me,
+                me: me.clone(),
                 raft: raft.clone(),
                 duties,
                 queue: queues.barriers,
@@ -116,7 +151,7 @@ impl Running {
         );
         self.spawn(
             "session reports",
-            keeper::report(me, raft.clone(), sessions()),
+            keeper::report(me.clone(), raft.clone(), sessions()),
         );
         self.spawn(
             "leadership",
@@ -128,7 +163,7 @@ impl Running {
         );
         let contact = inner.contact.clone();
         let takeover = Takeover {
-            me,
+            me: me.clone(),
             raft: raft.clone(),
             contact: contact.clone(),
         };
@@ -148,6 +183,45 @@ impl Running {
                 log.write_committed().await;
             }
         });
+    }
+
+    /// Starts to look after the room on disk.
+    pub(super) fn spawn_disk_care(
+        &mut self,
+        me: &Me,
+        ensemble: &Ensemble,
+        housekeeping: Housekeeping,
+    ) {
+        let space = SpaceWatch {
+            me: me.clone(),
+            raft: self.raft.clone(),
+            space: ensemble.inner().space.clone(),
+            contact: ensemble.inner().contact.clone(),
+        };
+        self.spawn("room on disk", space.run());
+        self.spawn("housekeeping", housekeeping.run());
+    }
+
+    /// Starts to compare the tree with the others', and to look at it.
+    pub(super) fn spawn_comparison(
+        &mut self,
+        me: &Me,
+        ensemble: &Ensemble,
+        snapshots: &SnapshotStore,
+        metrics: Arc<Metrics>,
+    ) {
+        let inner = ensemble.inner();
+        let rebuilder = Rebuilder {
+            me: me.clone(),
+            raft: self.raft.clone(),
+            log: self.log.clone(),
+            snapshots: snapshots.clone(),
+        };
+        let (shared, contact) = (inner.shared.clone(), inner.contact.clone());
+        let dir = inner.data_dir.clone();
+        let comparer = Comparer::new(rebuilder, shared.clone(), contact, metrics, dir);
+        self.spawn("digest comparison", comparer.run());
+        self.spawn("scrubbing", digest::scrub(shared));
     }
 
     /// Starts to look whether clients can be served; if a new tree `is_closing`, not before it is closed.
@@ -172,25 +246,66 @@ impl Running {
     /// Starts to listen for other members.
     pub(super) fn spawn_listener(
         &mut self,
-        me: Me,
+        me: &Me,
         ensemble: &Ensemble,
         snapshots: SnapshotStore,
         listener: TcpListener,
     ) {
         let (raft, inner) = (self.raft.clone(), ensemble.inner());
-        let duties = Arc::new(Duties::new(raft.clone(), inner.sessions.clone()));
+        let duties = Arc::new(Duties::new(raft.clone(), inner));
         let server = PeerServer {
-            me,
+            me: me.clone(),
             raft,
             snapshots,
             contact: inner.contact.clone(),
             ensemble: ensemble.clone(),
             duties,
+            strangers: peer::Strangers::default(),
         };
         self.spawn(
             "peer listener",
             peer::serve(listener, Arc::new(server), self.stop.clone()),
         );
+    }
+
+    /// Starts to watch over the critical parts.
+    pub(super) fn watch(&mut self, ensemble: &Ensemble) -> io::Result<()> {
+        let inner = ensemble.inner();
+        let (log, shared) = (self.log.progress(), inner.shared.clone());
+        let [runtime, core] = [(); 2].map(|()| Arc::new(Progress::default()));
+        self.spawn("runtime's ticks", watchdog::tick(runtime.clone()));
+        self.spawn(
+            "core's answers",
+            watchdog::ask(self.raft.clone(), core.clone()),
+        );
+        let facts = self.raft.metrics();
+        let parts: Vec<watchdog::Part> = vec![
+            ("runtime", Box::new(move || runtime.look())),
+            ("log", Box::new(move || log.look())),
+            ("raft", Box::new(move || core.look())),
+            (
+                "apply",
+                Box::new(move || {
+                    let committed = facts.borrow_watched().local_committed.map(|id| id.index());
+                    shared.progress(committed)
+                }),
+            ),
+        ];
+        self.watchdog = Some(Watchdog::start(parts, inner.contact.clone())?);
+        Ok(())
+    }
+
+    /// Has `end` end the process when a critical part stands still for so long that the member counts as dead. It is called
+    /// on a thread of its own, since whoever waits for [`Running::failed`] may stand still too.
+    pub fn end_when_stalled(&self, end: impl Fn(&MemberFailed) + Send + Sync + 'static) {
+        let stop = self.stop.clone();
+        let end = move |failed: &MemberFailed| {
+            stop.cancel();
+            end(failed);
+        };
+        if let Some(watchdog) = &self.watchdog {
+            watchdog.end_by(Arc::new(end));
+        }
     }
 
     /// Resolves when a critical part has died. The process must then end: a member that cannot log, apply or
@@ -205,7 +320,7 @@ impl Running {
             match log.wait_for(Option::is_some).await {
                 Ok(failure) => failure
                     .as_ref()
-                    .map_or_else(String::new, ToString::to_string),
+                    .map_or_else(String::new, |failure| chain(failure).to_string()),
                 Err(_) => "its writer has ended".to_owned(),
             }
         };
@@ -219,13 +334,28 @@ impl Running {
                 Ok(()) => "its core has stopped".to_owned(),
             }
         };
+        let stalled = self.watchdog.as_ref().map(Watchdog::failed);
+        let stalled = async move {
+            if let Some(mut stalled) = stalled
+                && let Ok(failed) = stalled.wait_for(Option::is_some).await
+                && let Some(failed) = &*failed
+            {
+                return failed.clone();
+            }
+            std::future::pending().await
+        };
         tokio::select! {
-            why = log_died => MemberFailed { part: "log", why },
-            why = raft_died => MemberFailed { part: "raft", why },
+            why = dismissed(self.dismissal.clone()) => MemberFailed {
+                is_dismissal: true,
+                ..MemberFailed::new("membership", why)
+            },
+            failed = stalled => failed,
+            why = log_died => MemberFailed::new("log", why),
+            why = raft_died => MemberFailed::new("raft", why),
             ended = self.tasks.join_next() => match ended {
-                Some(Ok(part)) => MemberFailed { part, why: "it ended by itself".into() },
-                Some(Err(error)) => MemberFailed { part: "a task", why: error.to_string() },
-                None => MemberFailed { part: "all tasks", why: "they ended by themselves".into() },
+                Some(Ok(part)) => MemberFailed::new(part, "it ended by itself"),
+                Some(Err(error)) => MemberFailed::new("a task", error.to_string()),
+                None => MemberFailed::new("all tasks", "they ended by themselves"),
             },
         }
     }
@@ -233,6 +363,8 @@ impl Running {
     /// Stops the member. A leader first hands its leadership over, so that the others need no election.
     pub async fn stop(mut self) {
         self.hand_over().await;
+        // From here on parts end by order.
+        self.watchdog = None;
         self.stop.cancel();
         self.tasks.shutdown().await;
         if let Err(error) = self.raft.shutdown().await {
@@ -245,7 +377,7 @@ impl Running {
         }
         // The last handle waits for what is queued to be written.
         let (log, raft) = (self.log, self.raft);
-        if let Err(error) = tokio::task::spawn_blocking(move || drop((raft, log))).await {
+        if let Err(error) = off_runtime(move || drop((raft, log))).await {
             tracing::warn!(%error, "the log did not close in order");
         }
     }
@@ -277,5 +409,26 @@ impl Running {
                 .await;
             tracing::info!(successor, done = waited.is_ok(), "leadership handed over");
         }
+    }
+}
+
+/// Resolves when the others do not want this member any more, with what they say.
+async fn dismissed(dismissal: Option<watch::Receiver<Option<Dismissal>>>) -> String {
+    let Some(mut dismissal) = dismissal else {
+        return std::future::pending().await;
+    };
+    let dismissal = dismissal
+        .wait_for(Option::is_some)
+        .await
+        .map(|found| *found);
+    match dismissal {
+        Ok(Some(Dismissal::Removed)) => {
+            "it was removed from the ensemble; to join again under a new number, empty the data directory".into()
+        }
+        Ok(Some(Dismissal::Outdated)) => {
+            "its disk is an older copy; started again, it asks to be admitted under a new number".into()
+        }
+        // The task that watches has ended, which is noticed as such.
+        Ok(None) | Err(_) => std::future::pending().await,
     }
 }

@@ -1,28 +1,47 @@
 //! Starting a member: disk, tree, Raft, tasks, in this order.
 
+use super::arrival::{self, ArrivalError};
+use super::barrier::Waiting;
+use super::census::{Census, Dismissal, objection};
 use super::contact::Contact;
+use super::damage::{AsideError, Damage};
+use super::digest::{self, Condition};
+use super::duties::Duties;
+use super::fault::Fault;
 use super::handle::{Ensemble, Follower, Inner};
-use super::joining::{self, ConfigChanged};
+use super::housekeeping::Housekeeping;
+use super::joining::{self, ConfigChanged, Introduction};
 use super::keeper;
-use super::limits::{BATCH_PROPOSALS, KEPT_PART, ROOM, SNAPSHOT_STALL};
+use super::limits::{
+    BATCH_PROPOSALS, KEPT_PART, OBJECTION_PATIENCE, ROOM, SNAPSHOT_STALL, STATE_MACHINE_QUEUE,
+};
 use super::log::{Identity, Log, OpenError};
-use super::machine::{self, Machine};
-use super::peer::{Me, Peers};
-use super::roster::{Roster, RosterError};
+use super::machine::{Machine, RestoreError};
+use super::opening::{self, off_runtime, open_disk};
+use super::papers::{self, Number, Papers};
+use super::peer::{Me, Peers, Presence, Transport};
+use super::promotion;
+use super::proposer::Queued;
+use super::readmission::has_peers;
 use super::running::{Queues, Running};
 use super::sessions::Sessions;
 use super::snapshot::SnapshotStore;
-use super::state::{Replica, Shared};
+use super::space::Space;
+use super::standing::Standing;
+use super::state::Shared;
 use super::tickets::Tickets;
+use super::transfers::Transfers;
+use super::types::{Member, Types};
 use crate::config::{EnsembleConfig, FreshAcl};
+use crate::net::{PeerTls, TcpListener};
 use crate::telemetry::Metrics;
+use crate::tree::LEVEL;
 use openraft::storage::RaftLogStorage;
-use openraft::{Config, Raft, SnapshotPolicy};
-use std::io;
-use std::path::PathBuf;
+use openraft::{Config, Raft, SnapshotPolicy, StorageHelper};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
 
 /// What a member needs to start.
@@ -35,6 +54,8 @@ pub struct Start {
     pub config: Option<EnsembleConfig>,
     /// Where it listens for other members, bound; `None` for an ensemble of one.
     pub listener: Option<TcpListener>,
+    /// Its certificate for other members, if they speak TLS to each other.
+    pub tls: Option<Arc<PeerTls>>,
     /// Who hears of every change of the tree.
     pub followers: Vec<Arc<dyn Follower>>,
     /// Where its figures go.
@@ -52,9 +73,9 @@ pub struct Start {
 /// Why a member cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The configuration contradicts itself.
-    #[error("the ensemble is not configured right")]
-    Roster(#[from] RosterError),
+    /// The node has no number in an ensemble.
+    #[error(transparent)]
+    Arrival(#[from] ArrivalError),
     /// The log cannot be opened.
     #[error("the log in {dir} cannot be opened")]
     Log {
@@ -71,11 +92,27 @@ pub enum StartError {
         dir: PathBuf,
         /// Why.
         #[source]
-        source: io::Error,
+        source: RestoreError,
     },
+    /// The disk is damaged, and what this member had promised may be lost. It must not vote again under its number.
+    #[error(
+        "the disk is damaged, so this member cannot be the one it was; if it has peers, remove it from the ensemble, move its data directory away and start it anew; \
+         if it is alone, restore a backup into an empty data directory"
+    )]
+    Damaged(#[source] Damage),
+    /// Damaged files cannot be set aside.
+    #[error("damaged files cannot be set aside")]
+    Aside(#[from] AsideError),
     /// Raft refuses to start.
     #[error("Raft cannot start: {0}")]
     Raft(String),
+}
+
+impl StartError {
+    /// Raft's or the runtime's refusal.
+    pub(super) fn raft(error: impl std::fmt::Display) -> StartError {
+        StartError::Raft(error.to_string())
+    }
 }
 
 impl Ensemble {
@@ -84,123 +121,293 @@ impl Ensemble {
     /// # Errors
     /// [`StartError`].
     pub async fn start(start: Start) -> Result<(Ensemble, Running), StartError> {
-        let roster = Roster::new(&start.name, start.config.as_ref())?;
-        let me = Me {
-            ensemble: roster.ensemble,
-            member: roster.me,
-        };
-        let (log, snapshots, replica) = open_disk(&start, me).await?;
-
-        let sessions = Arc::new(Sessions::default());
-        sessions.replaced(&replica.tree);
-        let heartbeat = heartbeat(&start);
-        let config = raft_config(&start).validate().map_err(raft_error)?;
-        let mut followers = start.followers;
-        followers.push(sessions.clone());
-        let config_changed = Arc::new(ConfigChanged::default());
-        followers.push(config_changed.clone());
-        let shared = Arc::new(Shared::new(
-            replica,
-            Tickets::new(me.member, rand::random()),
-            followers,
-        ));
-        let machine = Machine::new(shared.clone(), snapshots.clone(), start.metrics.clone());
-        let raft = Raft::new(
-            me.member,
-            Arc::new(config),
-            Peers::new(me),
-            log.clone(),
-            machine,
-        );
-        let raft = raft.await.map_err(raft_error)?;
-        let (proposals, proposal_queue) = mpsc::channel(ROOM);
-        let (barriers, barrier_queue) = mpsc::channel(ROOM);
-        let ensemble = Ensemble::new(Inner {
+        let token = arrival::token(start.config.as_ref()).map_err(ArrivalError::from)?;
+        let Opened {
             me,
+            papers,
+            log,
+            snapshots,
+            shared,
+            sessions,
+            config_changed,
+            lacks_snapshot,
+        } = open(&start).await?;
+        let facts = papers.facts();
+        let introduction = introduction(&start, facts);
+        let contact = Contact::new();
+        doubt(&start.data_dir, &shared, &contact).await?;
+        let census = Arc::new(Census::new(shared.clone()));
+        let transfers = Transfers::new(start.snapshot_entries);
+        let (to_be_sent, metrics) = (transfers.clone(), start.metrics.clone());
+        let machine = Machine::new(shared.clone(), snapshots.clone(), to_be_sent, metrics);
+        let peers = Peers::new(me.clone(), contact.clone(), census.clone(), transfers);
+        let raft = start_raft(&start, &me, peers, log.clone(), machine).await?;
+        let (proposals, barriers, queues) = queues();
+        let ensemble = Ensemble::new(Inner {
+            me: me.clone(),
             raft: raft.clone(),
             shared,
             sessions,
-            contact: Contact::new(),
+            contact,
             proposals,
             barriers,
             room: Arc::new(Semaphore::new(ROOM)),
             reconfiguring: tokio::sync::Mutex::new(()),
             data_dir: start.data_dir.clone(),
+            snapshots: snapshots.clone(),
+            backups: Arc::new(Semaphore::new(1)),
             entry_sizes: log.entry_sizes(),
+            space: Space::new(log.room(), start.metrics.clone()),
+            token,
+            census,
+            roll: facts.roll.clone(),
         });
-        let mut running = Running::new(raft, log, heartbeat);
-        let queues = Queues {
-            proposals: proposal_queue,
-            barriers: barrier_queue,
+        let housekeeping = Housekeeping {
+            raft: raft.clone(),
+            log: log.clone(),
+            snapshots: snapshots.clone(),
+            metrics: start.metrics.clone(),
+            lacks_snapshot,
         };
+        let mut running = Running::new(raft, log, heartbeat(&start));
         let is_closing = start.fresh_acl == FreshAcl::Closed;
-        running.spawn_all(me, &ensemble, queues, start.metrics.clone());
+        running.spawn_all(&me, &ensemble, queues, start.metrics.clone());
+        running.spawn_comparison(&me, &ensemble, &snapshots, start.metrics.clone());
+        running.spawn_disk_care(&me, &ensemble, housekeeping);
         running.spawn_serving_watch(&ensemble, is_closing, start.metrics.clone());
         if let Some(listener) = start.listener {
-            running.spawn_listener(me, &ensemble, snapshots, listener);
+            running.spawn_listener(&me, &ensemble, snapshots, listener);
         }
         let reaping = keeper::reap(ensemble.clone(), start.reap_interval, start.metrics);
         running.spawn("reaping", reaping);
-        if start.config.is_some() {
-            let introduction = joining::introduce(ensemble.clone(), start.client, config_changed);
-            running.spawn("introduction", introduction);
-        }
-        let raft = running.raft().clone();
-        match roster.observer {
-            Some(_) => running.spawn("observer's join", joining::join(me, roster, raft)),
-            None => running.spawn("bootstrap", joining::bootstrap(me, roster, raft)),
-        }
+        let own_address = own_address(&start.name, start.config.as_ref());
+        spawn_membership(own_address, &me, &ensemble, &mut running);
+        let introducing = joining::introduce(ensemble.clone(), introduction, config_changed);
+        running.spawn("introduction", introducing);
+        let (standing, dismissal) = Standing::of(papers, me, running.raft().clone(), &ensemble);
+        running.spawn("standing", standing.watch());
+        running.end_on(dismissal);
+        running.watch(&ensemble).map_err(StartError::raft)?;
         Ok((ensemble, running))
     }
 }
 
-async fn open_disk(start: &Start, me: Me) -> Result<(Log, SnapshotStore, Replica), StartError> {
-    let identity = Identity {
-        ensemble: me.ensemble,
-        member: me.member,
-        name: start.name.clone(),
+/// What this member tells the others of itself.
+fn introduction(start: &Start, facts: &papers::Facts) -> Introduction {
+    Introduction {
+        client: start.client.clone(),
+        boots: facts.boots,
+        boot: facts.boot,
+        level: LEVEL,
+    }
+}
+
+/// Raft, on what it needs.
+async fn start_raft(
+    start: &Start,
+    me: &Me,
+    peers: Peers,
+    log: Log,
+    machine: Machine,
+) -> Result<Raft<Types, Machine>, StartError> {
+    let config = raft_config(start).validate().map_err(StartError::raft)?;
+    let raft = Raft::new(me.member, Arc::new(config), peers, log, machine);
+    let raft = raft.await.map_err(StartError::raft)?;
+    me.transport.follow(raft.server_metrics());
+    Ok(raft)
+}
+
+/// The ways of what clients queue.
+fn queues() -> (mpsc::Sender<Queued>, mpsc::Sender<Waiting>, Queues) {
+    let (proposals, proposed) = mpsc::channel(ROOM);
+    let (barriers, begun) = mpsc::channel(ROOM);
+    let queues = Queues {
+        proposals: proposed,
+        barriers: begun,
     };
-    let (dir, metrics) = (start.data_dir.clone(), start.metrics.clone());
-    let mut log = off_runtime(move || {
-        Log::open(&dir, identity, metrics).map_err(|source| StartError::Log { dir, source })
+    (proposals, barriers, queues)
+}
+
+/// Starts what sees to the members: this one's founding and address, and others' votes.
+fn spawn_membership(
+    own_address: Option<String>,
+    me: &Me,
+    ensemble: &Ensemble,
+    running: &mut Running,
+) {
+    running.spawn("promotion", promotion::promote(ensemble.clone()));
+    let raft = running.raft().clone();
+    if let Some(roll) = ensemble.inner().roll.clone() {
+        running.spawn(
+            "bootstrap",
+            joining::bootstrap(me.clone(), roll, raft.clone()),
+        );
+    }
+    if let Some(address) = own_address {
+        let duties = Duties::new(raft.clone(), ensemble.inner());
+        let keeping = joining::keep_address(me.clone(), address, raft, Arc::new(duties));
+        running.spawn("own address", keeping);
+    }
+}
+
+/// A member's disk, and what is made of it before Raft.
+struct Opened {
+    me: Me,
+    papers: Papers,
+    log: Log,
+    snapshots: SnapshotStore,
+    shared: Arc<Shared>,
+    sessions: Arc<Sessions>,
+    config_changed: Arc<ConfigChanged>,
+    lacks_snapshot: bool,
+}
+
+/// Finds out who this member is, opens its disk, and makes sure that nobody objects to its taking part. If its
+/// disk turns out to be an older copy it comes back as somebody else.
+async fn open(start: &Start) -> Result<Opened, StartError> {
+    let mut has_given_up = false;
+    loop {
+        let transport = Transport::new(start.tls.clone(), start.metrics.clone());
+        let nobody = Me::nobody(Arc::new(transport));
+        let (number, mut papers) = arrival::arrive(start, &nobody).await?;
+        let Number { ensemble, member } = number;
+        let me = Me {
+            ensemble,
+            member,
+            ..nobody
+        };
+        if let Some(roll) = &papers.facts().roll {
+            for (number, founder) in roll.voters() {
+                me.transport.hear(number, &founder.name);
+            }
+        }
+        let identity = Identity {
+            ensemble,
+            member,
+            name: start.name.clone(),
+        };
+        let (dir, metrics) = (start.data_dir.clone(), start.metrics.clone());
+        let disk = match open_disk(dir, identity, metrics).await {
+            Err(StartError::Damaged(damage)) if !has_given_up && has_peers(start) => {
+                tracing::error!(%damage, member, "this member gives up its number, since it may have forgotten what it promised");
+                papers.give_up(number).map_err(ArrivalError::from)?;
+                has_given_up = true;
+                continue;
+            }
+            disk => disk?,
+        };
+        if has_given_up {
+            start.metrics.coordination.damage_repaired.inc();
+        }
+        let mut opened = prepare(start, me, papers, disk)?;
+        let Some(dismissal) = objected(start, &mut opened).await? else {
+            return Ok(opened);
+        };
+        let noted = opened.papers.dismiss(number, dismissal);
+        noted.map_err(ArrivalError::from)?;
+    }
+}
+
+/// Notes the start, and wraps up what was read from the disk.
+fn prepare(
+    start: &Start,
+    me: Me,
+    mut papers: Papers,
+    disk: opening::Opened,
+) -> Result<Opened, StartError> {
+    let opening::Opened {
+        log,
+        snapshots,
+        replica,
+        lacks_snapshot,
+    } = disk;
+    let Me {
+        ensemble, member, ..
+    } = me;
+    let number = Number { ensemble, member };
+    let known = replica.tree.numbers().get(&member);
+    let boots = known.map_or(0, |known| known.boots);
+    let started = papers
+        .change(|facts| facts.standing = papers::Standing::Member(number))
+        .and_then(|()| papers.start(boots));
+    started.map_err(ArrivalError::from)?;
+    let (boots, boot) = (papers.facts().boots, papers.facts().boot);
+    let sessions = Arc::new(Sessions::default());
+    sessions.replaced(&replica.tree);
+    let config_changed = Arc::new(ConfigChanged::default());
+    let mut followers = start.followers.clone();
+    followers.push(sessions.clone());
+    followers.push(config_changed.clone());
+    let tickets = Tickets::new(member, rand::random());
+    Ok(Opened {
+        me: Me { boots, boot, ..me },
+        papers,
+        log,
+        snapshots,
+        shared: Arc::new(Shared::new(replica, tickets, followers)),
+        sessions,
+        config_changed,
+        lacks_snapshot,
     })
-    .await?;
-    let dir = start.data_dir.clone();
-    let snapshot_error = move |source| StartError::Snapshot {
-        dir: dir.clone(),
-        source,
-    };
-    let purged = log
-        .get_log_state()
+}
+
+/// Asks the members that this one knows whether it may take part, before it does.
+async fn objected(start: &Start, opened: &mut Opened) -> Result<Option<Dismissal>, StartError> {
+    let last = opened.log.get_log_state().await.map_err(StartError::raft)?;
+    let last = last.last_log_id.map(|id| id.index());
+    let (metrics, snapshots) = (start.metrics.clone(), opened.snapshots.clone());
+    let transfers = Transfers::new(start.snapshot_entries);
+    let mut machine = Machine::new(opened.shared.clone(), snapshots, transfers, metrics);
+    let mut log = opened.log.clone();
+    let membership = StorageHelper::new(&mut log, &mut machine)
+        .get_membership()
         .await
-        .map_err(raft_error)?
-        .last_purged_log_id
-        .map(|id| id.index());
-    let (snapshots, replica) = {
-        let dir = start.data_dir.clone();
-        off_runtime(move || {
-            let snapshots = SnapshotStore::open(&dir)
-                .map_err(io::Error::other)
-                .map_err(&snapshot_error)?;
-            let replica = machine::restore(&snapshots, purged).map_err(&snapshot_error)?;
-            Ok((snapshots, replica))
+        .map_err(StartError::raft)?;
+    let nodes = membership.effective().membership().nodes();
+    let others: BTreeMap<u64, Member> = nodes.map(|(id, m)| (*id, m.clone())).collect();
+    let me = &opened.me;
+    for (number, other) in &others {
+        me.transport.hear(*number, &other.name);
+    }
+    let presence = {
+        let (ensemble, member) = (me.ensemble, me.member);
+        let roll = opened.papers.facts().roll.clone();
+        move || Presence::Member {
+            number: Number { ensemble, member },
+            roll: roll.clone(),
+        }
+    };
+    let asking = objection(me, last, &others, OBJECTION_PATIENCE);
+    Ok(arrival::receiving(me, start.listener.as_ref(), presence, asking).await)
+}
+
+/// Where other members reach this one, if that is for this node to say: a founding list may be out of date.
+fn own_address(name: &str, config: Option<&EnsembleConfig>) -> Option<String> {
+    let config = config?;
+    let is_listed = config.members.contains_key(name) && config.members.len() > 1;
+    match is_listed && config.advertise.is_none() {
+        true => None,
+        false => arrival::address(name, config),
+    }
+}
+
+/// A tree that was doubted when this disk was last used is compared before anybody is served from it.
+async fn doubt(dir: &Path, shared: &Shared, contact: &Contact) -> Result<(), StartError> {
+    let marked = dir.to_owned();
+    let is_marked = off_runtime(move || {
+        digest::mark::is_set(&marked).map_err(|error| StartError::Snapshot {
+            dir: marked.clone(),
+            source: error.into(),
         })
-        .await?
-    };
-    Ok((log, snapshots, replica))
-}
-
-/// Does blocking work on a thread of its own.
-async fn off_runtime<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, StartError> + Send + 'static,
-) -> Result<T, StartError> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|panicked| Err(raft_error(panicked)))
-}
-
-fn raft_error(error: impl std::fmt::Display) -> StartError {
-    StartError::Raft(error.to_string())
+    });
+    if is_marked.await? {
+        shared.soundness.set(Condition::Unproven);
+        let index = shared.points(|points| points.latest());
+        contact.set_fault(Fault::Diverged {
+            index: index.map_or(0, |point| point.index),
+        });
+    }
+    Ok(())
 }
 
 fn heartbeat(start: &Start) -> Duration {
@@ -222,8 +429,11 @@ fn raft_config(start: &Start) -> Config {
         election_timeout_max: heartbeat * 11 / 2,
         max_payload_entries: BATCH_PROPOSALS as u64,
         snapshot_policy: SnapshotPolicy::LogsSinceLast(start.snapshot_entries),
-        max_in_snapshot_log_to_keep: start.snapshot_entries / KEPT_PART,
+        max_in_snapshot_log_to_keep: start.snapshot_entries + start.snapshot_entries / KEPT_PART,
         replication_lag_threshold: start.snapshot_entries * 2,
+        // What the state machine has still to do while it is busy loading a snapshot. Were there no room for it, Raft
+        // itself would stand still.
+        state_machine_channel_size: Some(STATE_MACHINE_QUEUE),
         install_snapshot_timeout: u64::try_from(SNAPSHOT_STALL.as_millis()).unwrap_or(u64::MAX),
         // A leader sends entries to its followers while its own disk still writes them. Were it to lead on in
         // the same term after a crash, it could put other entries at indexes that followers have filled

@@ -5,6 +5,7 @@ use super::machine::{self, Machine};
 use super::snapshot::SnapshotStore;
 use super::state::Shared;
 use super::tickets::Tickets;
+use super::transfers::Transfers;
 use super::types::Types;
 use crate::telemetry::Metrics;
 use openraft::StorageError;
@@ -31,9 +32,13 @@ impl StoreBuilder<Types, Log, Machine, TempDir> for Members {
         };
         let log = Log::open_with(dir.path(), identity, metrics.clone(), limits).unwrap();
         let snapshots = SnapshotStore::open(dir.path()).unwrap();
-        let replica = machine::restore(&snapshots, None).unwrap();
+        let replica = machine::restore(&snapshots, None).unwrap().replica;
         let shared = Arc::new(Shared::new(replica, Tickets::new(1, 1), Vec::new()));
-        Ok((dir, log, Machine::new(shared, snapshots, metrics)))
+        Ok((
+            dir,
+            log,
+            Machine::new(shared, snapshots, Transfers::new(1000), metrics),
+        ))
     }
 }
 

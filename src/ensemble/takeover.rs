@@ -66,6 +66,9 @@ impl Takeover {
 
     /// The leadership of another member that this one, a voter, follows.
     fn reign(&self) -> Option<Reign> {
+        if self.contact.is_unfit() {
+            return None;
+        }
         let facts = self.raft.server_metrics();
         let facts = facts.borrow_watched();
         let membership = facts.membership_config.membership();
@@ -97,7 +100,7 @@ impl Takeover {
                 sleep(TAKEOVER_RETRY).await;
                 continue;
             }
-            let mut link = Link::new(self.me, Some(reign.leader), &reign.address);
+            let mut link = Link::new(&self.me, Some(reign.leader), &reign.address);
             match link.ask(&Ask::Leads(reign.vote), TAKEOVER_ASK).await {
                 Ok(Answer::Leads(leads)) => return !leads,
                 Err(LinkError::Io { source, .. }) => match source.kind() {
@@ -138,7 +141,7 @@ impl Takeover {
     /// What the other voters know; those who do not answer are left out.
     async fn witnesses(&self, reign: &Reign) -> BTreeMap<u64, Witness> {
         let asked = reign.others.iter().map(|(id, address)| async move {
-            let mut link = Link::new(self.me, Some(*id), address);
+            let mut link = Link::new(&self.me, Some(*id), address);
             match link.ask(&Ask::IsOver(reign.vote), TAKEOVER_ASK).await {
                 Ok(Answer::IsOver(witness)) => Some((*id, witness)),
                 Ok(_) | Err(_) => None,

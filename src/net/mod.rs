@@ -2,10 +2,27 @@
 //!
 //! The ground that every room with sockets stands on: how a listening socket is made so that several workers
 //! share its port, how a connection is told to hang up hard, and one clock small enough for an atomic.
+mod blocking;
 mod clock;
+mod secret;
 mod socket;
 mod tls;
 
+pub use blocking::off_runtime;
 pub use clock::now_ms;
+pub use secret::{Secret, SecretError};
 pub use socket::{BACKLOG, ensure_free, is_out_of_descriptors, listen_shared, reset_on_close};
-pub use tls::{AcceptedTls, ClientAuthorities, ServerTls, TlsError, TlsFiles};
+#[cfg(test)]
+pub use tls::fixture;
+pub use tls::{
+    AcceptedTls, CertificateFacts, ClientAuthorities, Files, Live, NotTheNode, PeerFiles, PeerTls,
+    ServerTls, TlsError, TlsFailure, TlsFiles, certificate_facts, check_pair, node_uri,
+};
+// One place says where sockets come from, so that a simulated network can take their place.
+#[cfg(feature = "simulation")]
+pub use crate::simulation::{OwnedReadHalf, OwnedWriteHalf, TcpListener, TcpStream};
+#[cfg(not(feature = "simulation"))]
+pub use tokio::net::{
+    TcpListener, TcpStream,
+    tcp::{OwnedReadHalf, OwnedWriteHalf},
+};

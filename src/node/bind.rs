@@ -1,6 +1,6 @@
 //! Phase one: every socket of a node, bound before anything runs.
 
-use super::certificates;
+use super::certificates::Certificates;
 use super::error::NodeError;
 use crate::config::Config;
 use crate::proxy::Proxy;
@@ -18,6 +18,8 @@ pub struct Bound {
     pub(super) admin: TcpListener,
     /// For traffic.
     pub(super) proxy: Proxy,
+    /// What they show.
+    pub(super) certificates: Certificates,
 }
 
 impl Bound {
@@ -26,16 +28,22 @@ impl Bound {
     /// # Errors
     /// [`NodeError::Bind`] or [`NodeError::Listener`] with the address, [`NodeError::Tls`] with the file.
     pub async fn bind(config: &Config) -> Result<Bound, NodeError> {
+        let certificates = Certificates::load(config)?;
         let peers = match &config.ensemble {
             Some(ensemble) => Some(listen("ensemble", ensemble.listen).await?),
             None => None,
         };
         let plain = listen("zookeeper", config.zookeeper.listen).await?;
-        let tls = match &config.zookeeper.tls {
-            Some(tls) => Some((
-                listen("zookeeper.tls", tls.listen).await?,
-                certificates::load(tls)?,
-            )),
+        let tls = match config
+            .zookeeper
+            .tls
+            .as_ref()
+            .zip(certificates.zookeeper.clone())
+        {
+            Some((tls, certificate)) => {
+                let listener = listen("zookeeper.tls", tls.listen).await?;
+                Some((listener, certificate))
+            }
             None => None,
         };
         Ok(Bound {
@@ -43,6 +51,7 @@ impl Bound {
             zookeeper: Listeners { plain, tls },
             admin: listen("admin", config.admin.listen).await?,
             proxy: Proxy::bind(&config.listeners, config.node.workers)?,
+            certificates,
         })
     }
 

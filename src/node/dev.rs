@@ -4,6 +4,7 @@
 //! process is shared.
 
 use super::bind::Bound;
+use super::end;
 use super::error::NodeError;
 use super::running::{Addrs, Node};
 use super::sample::{self, SERVICE};
@@ -73,7 +74,10 @@ pub async fn dev(options: DevOptions) -> Result<(), NodeError> {
     let mut greeted = false;
     let ran = loop {
         tokio::select! {
-            error = any_failed(&mut nodes) => break Err(error),
+            error = any_failed(&mut nodes) => {
+                end::at_the_latest();
+                break Err(error);
+            }
             () = signals.stop() => break Ok(()),
             () = tokio::time::sleep(READY_INTERVAL), if !greeted => {
                 greeted = all_ready(&nodes, usize::from(options.backends));
@@ -136,14 +140,18 @@ async fn start_nodes(count: u16, free_ports: bool, dir: &Path) -> Result<Vec<Nod
         .iter()
         .filter_map(|(b, config)| Some((config.node.name.clone(), address(b)?)))
         .collect();
-    let mut nodes = Vec::new();
-    for (bound, mut config) in bound {
+    // Together, because each waits for the others before it founds the ensemble.
+    let starting = bound.into_iter().map(|(bound, mut config)| {
         if let Some(ensemble) = &mut config.ensemble {
             ensemble.members = members.clone();
         }
-        nodes.push(Node::start(config, bound).await?);
-    }
-    Ok(nodes)
+        async {
+            let node = Node::start(config, bound).await?;
+            node.end_process_when_stalled();
+            Ok(node)
+        }
+    });
+    futures_util::future::try_join_all(starting).await
 }
 
 fn node_config(index: u16, free_ports: bool, dir: &Path) -> Config {
@@ -171,11 +179,21 @@ fn node_config(index: u16, free_ports: bool, dir: &Path) -> Config {
         ensemble: Some(EnsembleConfig {
             listen: at(2888),
             members: BTreeMap::new(),
+            join: Vec::new(),
+            token_file: None,
+            advertise: None,
             observer: false,
             heartbeat: DEFAULT_HEARTBEAT,
+            tls: None,
+            insecure: false,
         }),
         zookeeper: ZookeeperConfig::at(at(2181)),
-        admin: AdminConfig { listen: at(9180) },
+        admin: AdminConfig {
+            listen: at(9180),
+            token_file: None,
+            tls: None,
+            insecure: false,
+        },
         listeners: vec![
             listener("http", at(8080), Protocol::Http),
             listener("tcp", at(9080), Protocol::Tcp),

@@ -2,7 +2,7 @@
 
 use crate::config::ConfigErrors;
 use crate::ensemble::{MemberFailed, StartError};
-use crate::net::TlsError;
+use crate::net::{SecretError, TlsError};
 use crate::proxy::BindError;
 use crate::telemetry::LogsError;
 use std::io;
@@ -28,9 +28,18 @@ pub enum NodeError {
         #[source]
         source: io::Error,
     },
-    /// The certificate of the ZooKeeper port cannot be used.
-    #[error("[zookeeper.tls] cannot be set up")]
-    Tls(#[from] TlsError),
+    /// A certificate cannot be used.
+    #[error("[{section}] cannot be set up")]
+    Tls {
+        /// The section that names it.
+        section: &'static str,
+        /// Why.
+        #[source]
+        source: TlsError,
+    },
+    /// The token of the admin port cannot be used.
+    #[error("[admin] token_file cannot be used")]
+    Token(#[from] SecretError),
     /// A traffic listener cannot be bound.
     #[error(transparent)]
     Listener(#[from] BindError),
@@ -43,6 +52,9 @@ pub enum NodeError {
     /// A task that should run for ever ended.
     #[error("{0} ended by itself")]
     Ended(&'static str),
+    /// A task that is not of one connection panicked.
+    #[error("a critical task has panicked; the log says where")]
+    Panicked,
     /// The operating system refused something.
     #[error("cannot {action}")]
     System {
@@ -55,11 +67,20 @@ pub enum NodeError {
 }
 
 impl NodeError {
+    /// Whether the ensemble does not want this node any more: to start it again as it is changes nothing.
+    pub fn is_dismissal(&self) -> bool {
+        match self {
+            NodeError::Failed(failed) => failed.is_dismissal(),
+            NodeError::Ensemble(StartError::Arrival(error)) => error.is_dismissal(),
+            _ => false,
+        }
+    }
+
     /// Whether the user's configuration is to blame rather than the machine.
     pub fn is_usage(&self) -> bool {
         matches!(
             self,
-            NodeError::Config(_) | NodeError::Tls(_) | NodeError::Ensemble(StartError::Roster(_))
-        )
+            NodeError::Config(_) | NodeError::Tls { .. } | NodeError::Token(_)
+        ) || matches!(self, NodeError::Ensemble(StartError::Arrival(error)) if error.is_usage())
     }
 }

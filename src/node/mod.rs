@@ -6,13 +6,17 @@
 //!   run      until a signal, or until a critical part dies
 //!   stop     not ready -> zk closes, clients go elsewhere -> traffic drains -> leadership handed over -> ensemble -> admin
 //! ```
-//! A critical part that dies ends the process with an error: a node that cannot log or apply must not look alive.
+//! A critical part that dies, or stands still for 4.5 s, ends the process with an error: a node that cannot log or
+//! apply must not look alive. See `end` for what happens if the threads do not let it end.
 
 mod bind;
 mod certificates;
 mod commands;
 mod dev;
+mod end;
 mod error;
+#[cfg(feature = "failpoints")]
+mod failpoints;
 mod running;
 mod sample;
 mod serve;

@@ -1,17 +1,18 @@
 //! A running node.
 
 use super::bind::Bound;
-use super::certificates;
+use super::certificates::Certificates;
 use super::commands::commands;
+use super::end;
 use super::error::NodeError;
-use crate::admin::{self, AdminState, Health};
+use crate::admin::{self, AdminState, Door, Health};
 use crate::config::Config;
 use crate::ensemble::{Ensemble, Running, SNAPSHOT_ENTRIES, Start};
-use crate::net::ServerTls;
+use crate::net::Secret;
 use crate::proxy::Serving;
 use crate::registry::{FileLayer, Registry};
 use crate::routing::{RoutingTable, Service};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, doomed};
 use crate::zk::{self, Monitor, Watches};
 use arc_swap::ArcSwap;
 use std::collections::BTreeMap;
@@ -20,7 +21,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// How long the part that has panicked is waited for to be named: it takes moments.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// A node with all its parts at work.
 pub struct Node {
@@ -31,13 +36,15 @@ pub struct Node {
     registry: Arc<Registry>,
     table: Arc<ArcSwap<RoutingTable>>,
     metrics: Arc<Metrics>,
-    tls: Option<Arc<ServerTls>>,
+    certificates: Certificates,
     proxy: Serving,
     health: Arc<Health>,
     tasks: JoinSet<&'static str>,
     /// Ends the ZooKeeper side.
     stop_zookeeper: CancellationToken,
-    /// Ends what must outlive it, at the latest when the node is dropped.
+    /// Ends what must outlive it.
+    stop: CancellationToken,
+    /// Does so at the latest when the node is dropped.
     stop_rest: DropGuard,
 }
 
@@ -61,6 +68,7 @@ impl Node {
     /// [`NodeError`]; nothing is left running.
     pub async fn start(config: Config, bound: Bound) -> Result<Node, NodeError> {
         let addrs = addrs(&bound)?;
+        let token = admin_token(&config)?;
         let metrics = Metrics::new(&config.node.name);
         let watches = Watches::new(metrics.clone());
         let table = Arc::new(ArcSwap::from_pointee(RoutingTable::default()));
@@ -69,19 +77,13 @@ impl Node {
             table.clone(),
             metrics.clone(),
         ));
-        let (ensemble, member) = Ensemble::start(Start {
-            name: config.node.name.clone(),
-            data_dir: config.node.data_dir.clone(),
-            config: config.ensemble.clone(),
+        let start = Start {
             listener: bound.peers,
+            tls: bound.certificates.ensemble.clone(),
             followers: vec![watches.clone(), registry.clone()],
-            metrics: metrics.clone(),
-            client: config.zookeeper.advertised(addrs.zookeeper),
-            reap_interval: config.zookeeper.reap_interval,
-            snapshot_entries: SNAPSHOT_ENTRIES,
-            fresh_acl: config.zookeeper.fresh_acl,
-        })
-        .await?;
+            ..member_of(&config, &addrs, &metrics)
+        };
+        let (ensemble, member) = Ensemble::start(start).await?;
         // The first table comes from this node's own disk: traffic flows before any leader is known.
         registry.catch_up(&ensemble);
         let proxy = bound.proxy.serve(table.clone(), &metrics);
@@ -89,12 +91,12 @@ impl Node {
             action: "start the data plane",
             source,
         })?;
-
         let health = Arc::new(Health::default());
         let client = addrs.zookeeper;
         let monitor = Monitor::new(&config, client, ensemble.clone(), watches, metrics.clone());
         let state = AdminState {
             commands: commands(monitor.clone()),
+            token,
             metrics: metrics.clone(),
             table: table.clone(),
             ensemble: ensemble.clone(),
@@ -108,11 +110,12 @@ impl Node {
             registry: registry.clone(),
             table,
             metrics: metrics.clone(),
-            tls: bound.zookeeper.tls.as_ref().map(|(_, tls)| tls.clone()),
+            certificates: bound.certificates.clone(),
             proxy,
             health,
             tasks: JoinSet::new(),
             stop_zookeeper: CancellationToken::new(),
+            stop: stop.clone(),
             stop_rest: stop.clone().drop_guard(),
             config,
         };
@@ -125,26 +128,50 @@ impl Node {
         });
         let serving = zk::serve(bound.zookeeper, monitor, node.stop_zookeeper.clone());
         node.spawn("zookeeper", serving);
-        node.spawn("admin", admin::serve(bound.admin, state, stop.clone()));
+        let (listener, tls) = (bound.admin, bound.certificates.admin);
+        node.spawn(
+            "admin",
+            admin::serve(Door { listener, tls }, state, stop.clone()),
+        );
         node.follow_certificates(stop);
         Ok(node)
     }
 
-    /// Keeps the certificate of the ZooKeeper port as new as its files, if it has one.
+    /// Keeps certificates as new as their files, and the log aware of what is not secure.
     fn follow_certificates(&mut self, stop: CancellationToken) {
-        let Some(tls) = self.tls.clone() else { return };
-        let metrics = self.metrics.clone();
-        certificates::note_expiry(&tls, &metrics);
+        let (certificates, metrics) = (self.certificates.clone(), self.metrics.clone());
+        let config = self.config.clone();
         self.spawn("certificates", async move {
-            let told = |reloaded| certificates::note_reload(reloaded, &tls, &metrics);
-            stop.run_until_cancelled(tls.clone().follow(told)).await;
+            let following = certificates.clone().follow(&metrics);
+            let reminding = certificates.remind(config, &metrics);
+            let both = async { tokio::join!(following, reminding) };
+            stop.run_until_cancelled(both).await;
         });
     }
 
-    /// Reads the certificate of the ZooKeeper port again, whether its files seem to have changed or not.
+    /// Reads all certificates again, whether their files seem to have changed or not.
     pub fn reload_certificates(&self) {
-        if let Some(tls) = &self.tls {
-            certificates::note_reload(tls.reload(), tls, &self.metrics);
+        self.certificates.reload(&self.metrics);
+    }
+
+    /// Has the process end when a critical part stands still for too long, even if nobody can wait for
+    /// [`Node::failed`] any more.
+    pub(super) fn end_process_when_stalled(&self) {
+        let (health, close) = (self.health.clone(), self.closer());
+        self.member.end_when_stalled(move |failed| {
+            health.fail(failed.to_string());
+            end::now(failed, &close);
+        });
+    }
+
+    /// What has every socket closed that somebody could take for a sign of life; for any thread.
+    fn closer(&self) -> impl Fn() + Send + Sync + use<> {
+        let (zookeeper, rest) = (self.stop_zookeeper.clone(), self.stop.clone());
+        let traffic = self.proxy.stopper();
+        move || {
+            zookeeper.cancel();
+            rest.cancel();
+            traffic();
         }
     }
 
@@ -208,15 +235,26 @@ impl Node {
     /// # Cancel safety
     /// Safe.
     pub async fn failed(&mut self) -> NodeError {
+        let panicked = async {
+            doomed().await;
+            // Whatever ended with it knows more than this.
+            sleep(LAST_WORDS).await;
+        };
         let error = tokio::select! {
+            () = panicked => NodeError::Panicked,
             failed = self.member.failed() => NodeError::Failed(failed),
+            () = self.proxy.failed() => NodeError::Ended("a traffic worker"),
             ended = self.tasks.join_next() => match ended {
                 Some(Ok(part)) => NodeError::Ended(part),
-                Some(Err(_)) => NodeError::Ended("a panicked task"),
+                Some(Err(_)) => NodeError::Panicked,
                 None => NodeError::Ended("everything"),
             },
         };
+        tracing::error!(%error, "a critical part has died");
         self.health.fail(error.to_string());
+        // While this thread still runs tasks: it may soon wait for one that a hanging disk holds.
+        self.closer()();
+        sleep(end::CLOSING_TIME).await;
         error
     }
 
@@ -236,6 +274,12 @@ impl Node {
 }
 
 /// What the registry takes from the file.
+/// What who changes something through the admin port must show.
+fn admin_token(config: &Config) -> Result<Option<Arc<Secret>>, NodeError> {
+    let token = config.admin.token_file.as_deref().map(Secret::load);
+    Ok(token.transpose()?.map(Arc::new))
+}
+
 fn file_layer(config: &Config) -> FileLayer {
     FileLayer {
         services: config.services.clone(),
@@ -257,4 +301,21 @@ fn addrs(bound: &Bound) -> Result<Addrs, NodeError> {
         admin: bound.admin.local_addr().map_err(system)?,
         listeners: bound.proxy.local_addrs().clone(),
     })
+}
+
+/// What the configuration says of this node's member of the ensemble.
+fn member_of(config: &Config, addrs: &Addrs, metrics: &Arc<Metrics>) -> Start {
+    Start {
+        name: config.node.name.clone(),
+        data_dir: config.node.data_dir.clone(),
+        config: config.ensemble.clone(),
+        listener: None,
+        tls: None,
+        followers: Vec::new(),
+        metrics: metrics.clone(),
+        client: config.zookeeper.advertised(addrs.zookeeper),
+        reap_interval: config.zookeeper.reap_interval,
+        snapshot_entries: SNAPSHOT_ENTRIES,
+        fresh_acl: config.zookeeper.fresh_acl,
+    }
 }

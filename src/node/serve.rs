@@ -6,6 +6,7 @@
 //! | HUP | read the file again, and certificates |
 
 use super::bind::Bound;
+use super::end;
 use super::error::NodeError;
 use super::running::Node;
 use crate::config::Config;
@@ -25,13 +26,23 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(30);
 pub async fn serve(path: &Path) -> Result<(), NodeError> {
     let config = Config::load(path)?;
     init_logs(&config.node.name)?;
+    #[cfg(feature = "failpoints")]
+    super::failpoints::follow();
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
     // Signals first: a TERM during start must not kill the process half-way through a write.
     let mut signals = Signals::new()?;
     let bound = Bound::bind(&config).await?;
-    let mut node = Node::start(config, bound).await?;
+    // It may have to wait for others before it is a member.
+    let mut node = tokio::select! {
+        started = Node::start(config, bound) => started?,
+        () = signals.stop() => {
+            tracing::info!("stopped before this node was a member");
+            return Ok(());
+        }
+    };
+    node.end_process_when_stalled();
     let addrs = node.addrs();
     if let Some(zookeeper_tls) = addrs.zookeeper_tls {
         tracing::info!(%zookeeper_tls, "serving ZooKeeper clients with TLS");
@@ -39,7 +50,10 @@ pub async fn serve(path: &Path) -> Result<(), NodeError> {
     tracing::info!(zookeeper = %addrs.zookeeper, admin = %addrs.admin, listeners = ?addrs.listeners, "serving");
     loop {
         tokio::select! {
-            error = node.failed() => return Err(error),
+            error = node.failed() => {
+                end::at_the_latest();
+                return Err(error);
+            }
             asked = signals.next() => match asked {
                 Asked::Stop => break,
                 Asked::Reload => {
@@ -57,7 +71,10 @@ pub async fn serve(path: &Path) -> Result<(), NodeError> {
     );
     tokio::select! {
         () = node.stop(SHUTDOWN_GRACE) => tracing::info!("stopped"),
-        () = signals.stop() => tracing::warn!("stopped without draining"),
+        () = signals.stop() => {
+            end::at_the_latest();
+            tracing::warn!("stopped without draining");
+        }
     }
     Ok(())
 }

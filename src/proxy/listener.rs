@@ -10,7 +10,7 @@ use super::worker::Worker;
 use super::{http, tcp};
 use crate::config::{ListenerConfig, Protocol};
 use crate::net::is_out_of_descriptors;
-use crate::telemetry::{ListenerMetrics, Metrics};
+use crate::telemetry::{ListenerMetrics, Metrics, contained};
 use futures_util::FutureExt;
 use std::cell::Cell;
 use std::io;
@@ -109,8 +109,8 @@ fn start(worker: &Rc<Worker>, accepted: Accepted) {
     let worker = worker.clone();
     let tasks = worker.tasks.clone();
     match accepted.seat.listener.protocol {
-        Protocol::Tcp => tasks.spawn_local(tcp::serve(worker, accepted)),
-        Protocol::Http => tasks.spawn_local(http::serve(worker, accepted)),
+        Protocol::Tcp => tasks.spawn_local(contained(tcp::serve(worker, accepted))),
+        Protocol::Http => tasks.spawn_local(contained(http::serve(worker, accepted))),
     };
 }
 
@@ -120,6 +120,7 @@ async fn next(listener: &Arc<Listener>, socket: &TcpListener) -> Accepted {
     loop {
         match socket.accept().await {
             Ok((stream, client)) => {
+                failpoint!("traffic-accept");
                 let seats = listener.seats.clone();
                 let permit = seats.acquire_owned().await;
                 let permit = permit.expect("the seats of a listener are never closed");

@@ -7,7 +7,9 @@ use crate::net::{ensure_free, listen_shared};
 use crate::routing::RoutingTable;
 use crate::telemetry::Metrics;
 use arc_swap::ArcSwap;
+use futures_util::future::select_all;
 use std::collections::BTreeMap;
+use std::future::pending;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
@@ -17,8 +19,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::net::TcpListener as AsyncListener;
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// Threads per worker that may wait for the resolver at once; the rest of its look-ups queue. Each costs a stack.
 const RESOLVER_THREADS: usize = 8;
@@ -107,30 +110,52 @@ impl Proxy {
             };
             workers.push(start.on_thread(number)?);
         }
+        let stop = Arc::new(stop);
         Ok(Serving { stop, workers })
     }
 }
 
 /// Workers at work. Dropping it stops them at once.
 pub struct Serving {
-    stop: watch::Sender<Option<Instant>>,
+    stop: Arc<watch::Sender<Option<Instant>>>,
     workers: Vec<Thread>,
 }
 
-/// A worker's thread, and the word that it is done.
+/// A worker's thread, and the word that it is done, by a panic or in order.
 struct Thread {
     handle: JoinHandle<()>,
-    done: oneshot::Receiver<()>,
+    done: CancellationToken,
 }
 
 impl Serving {
+    /// Resolves when a worker has ended though nobody asked it to.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn failed(&self) {
+        let workers = self.workers.iter().map(|w| Box::pin(w.done.cancelled()));
+        match self.workers.is_empty() {
+            true => pending().await,
+            false => drop(select_all(workers).await),
+        }
+    }
+
+    /// What ends all workers at once, without waiting for them; may be called from any thread.
+    pub fn stopper(&self) -> impl Fn() + Send + Sync + use<> {
+        let stop = Arc::downgrade(&self.stop);
+        move || {
+            if let Some(stop) = stop.upgrade() {
+                stop.send_replace(Some(Instant::now()));
+            }
+        }
+    }
+
     /// Stops accepting, lets exchanges under way finish for up to `grace`, then ends the rest; returns when
     /// every thread has ended.
     pub async fn stop(self, grace: Duration) {
         self.stop.send_replace(Some(Instant::now() + grace));
         for worker in self.workers {
-            // An error means that the thread ended without a word, which is an end too.
-            let _ = worker.done.await;
+            worker.done.cancelled().await;
             if worker.handle.join().is_err() {
                 tracing::error!("a worker had panicked");
             }
@@ -151,12 +176,13 @@ struct Start {
 impl Start {
     fn on_thread(self, number: usize) -> io::Result<Thread> {
         let (started, has_started) = sync_channel(1);
-        let (finished, done) = oneshot::channel();
+        let done = CancellationToken::new();
+        let finished = done.clone().drop_guard();
         let handle = std::thread::Builder::new()
             .name(format!("proxy-{number}"))
             .spawn(move || {
+                let _finished = finished;
                 self.work(&started);
-                let _ = finished.send(());
             })?;
         let ended_early = |_| io::Error::other("the worker's thread ended at once");
         has_started.recv().map_err(ended_early)??;

@@ -22,6 +22,7 @@ use crate::routing::RoutingTable;
 use crate::upstream::Idle;
 use arc_swap::ArcSwap;
 use std::cell::Cell;
+use std::panic::resume_unwind;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,6 +101,11 @@ pub async fn run(
     let deadline = tokio::select! {
         deadline = stop_deadline(&mut stop) => deadline,
         () = &mut sweeping => unreachable!("sweeping has no end"),
+        Some(Err(error)) = accepting.join_next() => match error.try_into_panic() {
+            // A listener without anybody who accepts: the thread ends, and with it the process.
+            Ok(panic) => resume_unwind(panic),
+            Err(_) => unreachable!("nobody aborts them"),
+        },
     };
     worker.draining.cancel();
     worker.watches.wake_all();

@@ -23,11 +23,10 @@ use super::settings::{RefusedSettings, TreeSettings, Verdict};
 use crate::ensemble::{Ensemble, Follower};
 use crate::net::now_ms;
 use crate::routing::RoutingTable;
-use crate::telemetry::{Metrics, unix_seconds};
+use crate::telemetry::{Metrics, contained_panic, unix_seconds};
 use crate::tree::{Event, Tree, Zxid};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -107,7 +106,10 @@ impl Registry {
     pub(super) async fn follow_by(&self, reader: &Reader<'_>, stop: &CancellationToken) {
         loop {
             tokio::select! {
-                () = self.wake.notified() => self.catch_up_by(reader),
+                () = self.wake.notified() => {
+                    failpoint!("registry");
+                    self.catch_up_by(reader);
+                }
                 () = stop.cancelled() => return,
             }
         }
@@ -124,7 +126,7 @@ impl Registry {
         let file = Arc::clone(&self.file.lock());
         // Assembling changes nothing that is shared, so nothing is half done if it panics; and a defect in it
         // must not end the loop that the next change depends on.
-        let assembled = catch_unwind(AssertUnwindSafe(|| {
+        let assembled = contained_panic(|| {
             let reading = reader(&|tree| read(tree, dirty.scope()));
             self.take_settings(&mut memory, &reading);
             assemble(&Given {
@@ -136,7 +138,7 @@ impl Registry {
                 metrics: &self.metrics,
                 now_ms: now_ms(),
             })
-        }));
+        });
         match assembled {
             Ok(assembled) => self.put_into_use(assembled, &mut memory, dirty.since()),
             Err(_) => {

@@ -26,6 +26,7 @@ families! {
         raft_last_log: IntGauge = gauge("raft_last_log_index", "Last index in the log.");
         raft_voters: IntGauge = gauge("raft_voters", "Voting members of the ensemble.");
         raft_synced_followers: IntGauge = gauge("raft_synced_followers", "Followers within reach and not far behind; known to the leader, 0 elsewhere.");
+        panics: IntCounter = counter("panics_total", "Panics of this process: defects that ended a connection, if not the process.");
         serving: IntGauge = gauge("serving", "1 while a leader is within reach and ZooKeeper clients are served.");
         sessions: IntGauge = gauge("sessions", "Open sessions in the ensemble.");
         sessions_expired: IntCounter = counter("sessions_expired_total", "Sessions expired by this member as the leader.");
@@ -33,17 +34,22 @@ families! {
         zk_connections: IntGauge = gauge("zookeeper_connections", "ZooKeeper clients connected here.");
         zk_requests: IntCounter = counter("zookeeper_requests_total", "ZooKeeper requests received here.");
         zk_request_duration: Histogram = histogram("zookeeper_request_duration_seconds", "From a ZooKeeper request's arrival to its reply being queued.", FAST);
-        zk_tls_refused: IntCounter = counter("zookeeper_tls_handshake_failures_total", "ZooKeeper clients turned away because their TLS handshake failed or took too long.");
-        zk_tls_reloads: IntCounter = counter("zookeeper_tls_reloads_total", "Changed certificates and keys of the ZooKeeper port taken into use.");
-        zk_tls_reload_failures: IntCounter = counter("zookeeper_tls_reload_failures_total", "Changed certificates and keys of the ZooKeeper port refused because they cannot be used.");
-        zk_tls_ok: IntGauge = gauge("zookeeper_tls_last_reload_successful", "1 unless the last change of certificate or key of the ZooKeeper port was refused.");
-        zk_tls_expiry: IntGauge = gauge("zookeeper_tls_certificate_expiry_timestamp_seconds", "When the certificate of the ZooKeeper port expires, Unix time; 0 without TLS.");
         watches: IntGauge = gauge("watches", "Watches set here.");
         znodes: IntGauge = gauge("znodes", "Znodes in the tree.");
         ephemerals: IntGauge = gauge("ephemerals", "Ephemeral znodes in the tree.");
         tree_bytes: IntGauge = gauge("tree_data_bytes", "Bytes of paths and data in the tree.");
         log_fsync: Histogram = histogram("log_fsync_seconds", "Time to make a batch of log records durable.", FAST);
         log_bytes: IntCounter = counter("log_written_bytes_total", "Bytes written to the log.");
+        log_segments_zeroed: IntCounter = counter("log_segments_zeroed_total", "Log segments made by writing zeroes, because no purged one could be used again.");
+        disk_free: IntGauge = gauge("disk_free_bytes", "Room left on the disk of the data directory.");
+        disk_size: IntGauge = gauge("disk_size_bytes", "Size of the disk of the data directory.");
+        disk_refused: IntCounter = counter("disk_full_refused_total", "Writes refused by this member as the leader because its own disk or those of a quorum are full.");
+        damage_found: IntCounter = counter("damage_found_total", "Damaged files found in the log or among the snapshots when this member started.");
+        damage_repaired: IntCounter = counter("damage_repaired_total", "Times this member started in spite of damage: from an older snapshot, or as a new member.");
+        snapshot_failures: IntCounter = counter("snapshot_failures_total", "Snapshots that could not be written; each is tried again.");
+        digest_index: IntGauge = gauge("digest_compared_index", "Last log index at which the digest of the tree here was found equal to the leader's; 0 on a leader.");
+        digests_differing: IntCounter = counter("digest_differences_total", "Comparisons in which the digest of the tree here was not the leader's.");
+        tree_rebuilds: IntCounter = counter("tree_rebuilds_total", "Times that the tree here was found wrong and replaced by the leader's.");
         snapshots: IntCounter = counter("snapshots_total", "Snapshots written.");
         snapshot_duration: Histogram = histogram("snapshot_duration_seconds", "Time to write a snapshot.", SLOW);
     }

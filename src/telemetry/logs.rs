@@ -4,6 +4,7 @@
 //! `tracing-subscriber`'s `EnvFilter` (`info`, `zoogate::registry=debug,warn`).
 
 use super::log_line::JsonLine;
+use super::panics::log_panics;
 use std::io::{self, IsTerminal};
 use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
@@ -35,7 +36,7 @@ pub enum LogsError {
     Twice(#[source] TryInitError),
 }
 
-/// Sends the process's log to stderr: text when it is a terminal, with colours unless `NO_COLOR` is set
+/// Sends the process's log, panics included, to stderr: text when it is a terminal, with colours unless `NO_COLOR` is set
 /// (<https://no-color.org>), else JSON lines that carry the name of the `node`.
 ///
 /// # Errors
@@ -53,7 +54,9 @@ pub fn init_logs(node: &str) -> Result<(), LogsError> {
     } else {
         json(node, filter, io::stderr).try_init()
     };
-    made.map_err(LogsError::Twice)
+    made.map_err(LogsError::Twice)?;
+    log_panics();
+    Ok(())
 }
 
 /// What writes JSON lines for `node` to `writer`.

@@ -1,7 +1,7 @@
 //! Every metric of a node, by name.
 //!
 //! One [`Metrics`] per node, never a global, so that several nodes can live in one process. Labels are
-//! limited to `listener`, `service`, `endpoint`, `code`, `reason` and `node` (and `version` on
+//! limited to `listener`, `service`, `endpoint`, `code`, `reason`, `fault` and `node` (and `version` on
 //! `zoogate_build_info`), so the number of series is bounded by what the operator named.
 //!
 //! Two ways in, one way out:
@@ -14,6 +14,7 @@
 
 use super::coordination::CoordinationMetrics;
 use super::families::{counters, gauges};
+use super::tls::TlsMetrics;
 use super::traffic::{ListenerMetrics, ServiceMetrics, TrafficFamilies};
 use parking_lot::Mutex;
 use prometheus::{Encoder, IntCounterVec, IntGaugeVec, Registry, TextEncoder};
@@ -26,6 +27,8 @@ pub struct Metrics {
     traffic: TrafficFamilies,
     /// The control plane's.
     pub coordination: CoordinationMetrics,
+    /// Those of ports with TLS.
+    pub tls: TlsMetrics,
     /// `zoogate_endpoint_up`
     pub endpoint_up: IntGaugeVec,
     /// `zoogate_endpoint_active`
@@ -40,6 +43,8 @@ pub struct Metrics {
     pub service_endpoints: IntGaugeVec,
     /// `zoogate_service_unparsed`
     pub service_unparsed: IntGaugeVec,
+    /// `zoogate_fault`
+    pub fault: IntGaugeVec,
     /// Held from the first mirrored value to the last rendered line: see [`Metrics::scrape`].
     scraping: Mutex<()>,
 }
@@ -56,10 +61,10 @@ impl Metrics {
             .set(1);
         let coordination = CoordinationMetrics::new(&r);
         coordination.settings_ok.set(1);
-        coordination.zk_tls_ok.set(1);
         Arc::new(Metrics {
             traffic: TrafficFamilies::new(&r),
             coordination,
+            tls: TlsMetrics::new(&r),
             endpoint_up: gauges(
                 &r,
                 "endpoint_up",
@@ -86,6 +91,12 @@ impl Metrics {
                 "service_unparsed",
                 "Registrations that cannot be read.",
                 SERVICE,
+            ),
+            fault: gauges(
+                &r,
+                "fault",
+                "1 while this member has the fault, which keeps it from doing its work.",
+                &["fault"],
             ),
             scraping: Mutex::new(()),
             registry: r,

@@ -9,8 +9,10 @@ mod families;
 mod log_line;
 mod logs;
 mod metrics;
+mod panics;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod traffic;
 
 pub use chain::chain;
@@ -18,4 +20,6 @@ pub use clock::{unix_millis, unix_seconds};
 pub use coordination::CoordinationMetrics;
 pub use logs::{LOG_VARIABLE, LogsError, init_logs};
 pub use metrics::Metrics;
+pub use panics::{contained, contained_panic, doomed, is_doomed, panics};
+pub use tls::TlsMetrics;
 pub use traffic::{ListenerMetrics, ServiceMetrics, StatusClass};

@@ -3,18 +3,28 @@
 //! Source: `PrepRequestProcessor.fixupACL` and the `isValid` methods of ZooKeeper's authentication
 //! providers. Permission bits that mean nothing are stored as given. `sasl` is refused, as by a ZooKeeper
 //! that has no SASL configured; an entry for nobody is `world:anyone` without bits.
+//!
+//! One thing is refused that ZooKeeper stores: a list that `auth` entries make longer than any request. A request of
+//! 1 MiB has room for 50,000 of them, and 32 identities of 1 KiB each would make 1.6 GiB of it, on every member.
 
 use super::{Acl, ErrorCode, Identity};
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::net::IpAddr;
 
+/// Bytes of a list as it is stored, each entry counted with [`ENTRY_BYTES`]: no less than the longest request can hold
+/// without `auth` entries, and so little that a block of a snapshot has room for it (8 MiB).
+pub(super) const MAX_STORED_BYTES: usize = 4 << 20;
+
+/// What an entry counts besides its texts: more than the 12 bytes that its lengths and bits take in a request.
+const ENTRY_BYTES: usize = 16;
+
 /// The list as it is stored: repeated entries dropped, then `auth` entries replaced by one entry per identity
 /// that the caller has proved, order otherwise kept.
 ///
 /// # Errors
-/// [`ErrorCode::InvalidAcl`] when the list is empty, when one entry is malformed, or when it has an `auth`
-/// entry and the caller has proved nothing.
+/// [`ErrorCode::InvalidAcl`] when the list is empty, when one entry is malformed, when it has an `auth`
+/// entry and the caller has proved nothing, or when it is longer than [`MAX_STORED_BYTES`].
 pub(super) fn normalize<'a>(
     entries: &'a [Acl],
     identities: &[Identity],
@@ -31,15 +41,21 @@ pub(super) fn normalize<'a>(
     let mut list = Vec::with_capacity(entries.len());
     // A set, because comparing 50,000 entries of one request with each other would stop every member.
     let mut seen = HashSet::with_capacity(entries.len());
+    let mut bytes = 0;
     for entry in entries {
         if !seen.insert(entry) {
             continue;
         }
         if entry.scheme == "auth" {
-            expand(entry, identities, &mut list)?;
+            bytes += expand(entry, identities, &mut list)?;
         } else {
             check(entry)?;
+            bytes += bytes_of(entry);
             list.push(entry.clone());
+        }
+        // As it grows, so that no more than this is ever made.
+        if bytes > MAX_STORED_BYTES {
+            return Err(ErrorCode::InvalidAcl);
         }
     }
     Ok(Cow::Owned(list))
@@ -50,7 +66,12 @@ fn is_proof(identity: &Identity) -> bool {
     !matches!(identity.scheme.as_str(), "ip" | "super" | "world")
 }
 
-fn expand(auth: &Acl, identities: &[Identity], list: &mut Vec<Acl>) -> Result<(), ErrorCode> {
+fn bytes_of(entry: &Acl) -> usize {
+    ENTRY_BYTES + entry.scheme.len() + entry.id.len()
+}
+
+/// Adds what an `auth` entry stands for, and tells how many bytes that is.
+fn expand(auth: &Acl, identities: &[Identity], list: &mut Vec<Acl>) -> Result<usize, ErrorCode> {
     let before = list.len();
     list.extend(identities.iter().filter(|i| is_proof(i)).map(|proof| Acl {
         perms: auth.perms,
@@ -58,7 +79,7 @@ fn expand(auth: &Acl, identities: &[Identity], list: &mut Vec<Acl>) -> Result<()
         id: proof.id.clone(),
     }));
     if list.len() > before {
-        Ok(())
+        Ok(list[before..].iter().map(bytes_of).sum())
     } else {
         Err(ErrorCode::InvalidAcl)
     }
@@ -219,6 +240,36 @@ mod tests {
         for nobody in [&["ip|127.0.0.1"][..], &["super|"], &[]] {
             assert_eq!(check_list(&["auth|"], nobody), Err(ErrorCode::InvalidAcl));
         }
+    }
+
+    #[test]
+    fn proofs_do_not_multiply_without_bound() {
+        // As many different entries as a request can hold, and a client that has proved all it may.
+        let auth = |number: i32| Acl {
+            perms: number,
+            scheme: "auth".into(),
+            id: String::new(),
+        };
+        let entries: Vec<Acl> = (0..50_000).map(auth).collect();
+        let proved = |bytes: usize| -> Vec<Identity> {
+            let proof = |number| identity(&format!("digest|{}{number}:hash", "u".repeat(bytes)));
+            (0..32).map(proof).collect()
+        };
+        assert_eq!(
+            normalize(&entries, &proved(1024)),
+            Err(ErrorCode::InvalidAcl)
+        );
+        assert_eq!(normalize(&entries, &proved(1)), Err(ErrorCode::InvalidAcl));
+        let few = normalize(&entries[..100], &proved(1024)).map(|list| list.len());
+        assert_eq!(few, Ok(3200));
+    }
+
+    #[test]
+    fn the_longest_request_without_proofs_is_stored() {
+        // 26 bytes each in the request, of 1 MiB.
+        let entry = |number| acl(&format!("ip|10.{}.{}.1", number / 200, number % 200));
+        let entries: Vec<Acl> = (0..40_000).map(entry).collect();
+        assert_eq!(normalize(&entries, &[]).map(|list| list.len()), Ok(40_000));
     }
 
     #[test]

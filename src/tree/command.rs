@@ -94,6 +94,54 @@ pub enum Command {
     One(Op),
     /// Several operations, all or nothing.
     Multi(Vec<Op>),
+    /// Gives a node that wants to become a member a number that none ever had. Proposed by the leader; asked for
+    /// again with the same name and nonce it gives the same number.
+    Admit {
+        /// The node's name.
+        name: String,
+        /// What the node drew before it first asked; 0 keeps the number for the first node of that name.
+        nonce: u64,
+        /// Whether it shall never vote.
+        observer: bool,
+        /// The member that it takes the place of.
+        replaces: Option<u64>,
+        /// The newest commands that it knows.
+        level: u16,
+    },
+    /// Says that a member was started. Proposed by that member, as the ensemble; refused with
+    /// [`ErrorCode::BadVersion`] if a later start of it is known.
+    Announce {
+        /// The member.
+        member: u64,
+        /// How often it was started, this time included.
+        boots: u64,
+        /// What it drew at this start.
+        boot: u64,
+        /// The newest commands that it knows.
+        level: u16,
+    },
+}
+
+/// The newest commands that this version knows.
+pub const LEVEL: u16 = 1;
+
+impl Command {
+    /// The level a member must know to apply it. The leader proposes nothing above the level that all members have
+    /// announced, so that one of the version before never gets an entry that it cannot read. Commands that are added
+    /// get the next level, and [`LEVEL`] becomes that.
+    pub fn level(&self) -> u16 {
+        match self {
+            Command::OpenSession { .. }
+            | Command::AttachSession { .. }
+            | Command::CloseSession { .. }
+            | Command::Reap { .. }
+            | Command::Introduce { .. }
+            | Command::One(_)
+            | Command::Multi(_)
+            | Command::Announce { .. } => 0,
+            Command::Admit { .. } => 1,
+        }
+    }
 }
 
 /// A change of one znode.
@@ -233,8 +281,10 @@ pub enum Reply {
     },
     /// The session is closed.
     Closed,
-    /// A [`Command::Reap`] or [`Command::Introduce`] took effect.
+    /// A [`Command::Reap`], [`Command::Introduce`] or [`Command::Announce`] took effect.
     Done,
+    /// The number that [`Command::Admit`] gave.
+    Admitted(u64),
     /// The result of [`Command::One`].
     One(OpReply),
     /// The results of [`Command::Multi`], in order; or, when nothing was done, which operation failed and why.

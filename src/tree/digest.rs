@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! digest        = sum over znodes of (record + content) + sum over sessions + sum over members
-//!                 + sum over clients, that is members that introduced themselves; all wrapping
+//!                 + sum over clients, that is members that introduced themselves
+//!                 + sum over the numbers ever used; all wrapping
 //! path(/)       = 0
 //! path(P/S)     = xxh3(S, seed path(P))
 //! record(Z)     = xxh3(the numbers of Z's stat, 72 bytes, seed path(Z))
@@ -11,6 +12,7 @@
 //! session(S)    = xxh3(password, timeout, attachment, member: 36 bytes; seed its id)
 //! member(M)     = xxh3(address, seed 2 id; 2 id + 1 if it votes)
 //! client(M)     = xxh3(address for clients, seed not (2 id)); if it has none xxh3(nothing, seed not (2 id + 1))
+//! number(N)     = xxh3(the numbers of its record, 36 bytes; seed xxh3(its name, seed N))
 //! ```
 //! A sum, because then a change costs one subtraction and one addition, in any order. Two terms per znode,
 //! because creating a child changes its parent's numbers: the parent's data need not be read for that.
@@ -18,7 +20,7 @@
 //! bits; it does not resist someone who constructs collisions.
 
 use super::record::{Content, Record};
-use super::{Acl, MemberInfo, Session, SessionId};
+use super::{Acl, MemberInfo, NumberRecord, Session, SessionId};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// `path(/)`.
@@ -78,6 +80,21 @@ pub(super) fn member(id: u64, member: &MemberInfo) -> u64 {
 pub(super) fn client(id: u64, client: Option<&str>) -> u64 {
     let seed = id.wrapping_mul(2).wrapping_add(u64::from(client.is_none()));
     xxh3_64_with_seed(client.unwrap_or_default().as_bytes(), !seed)
+}
+
+/// The term of a number that was ever used.
+pub(super) fn number(id: u64, record: &NumberRecord) -> u64 {
+    let mut bytes = [0; 36];
+    let replaces = record.replaces.unwrap_or_default();
+    let numbers = [record.nonce, replaces, record.boots, record.boot];
+    for (to, number) in bytes.chunks_exact_mut(8).zip(numbers) {
+        to.copy_from_slice(&number.to_le_bytes());
+    }
+    bytes[32..34].copy_from_slice(&record.level.to_le_bytes());
+    bytes[34] = record.stage.to_byte();
+    bytes[35] = record.wants_vote.into();
+    let seed = xxh3_64_with_seed(record.name.as_bytes(), id);
+    xxh3_64_with_seed(&bytes, seed)
 }
 
 /// The term of a session.

@@ -69,6 +69,10 @@ pub enum ErrorCode {
     /// The hard limit of a quota would be exceeded.
     #[error("quota exceeded")]
     QuotaExceeded = -125,
+    /// The ensemble's disks are full. The operation was not tried and may be tried again later, which is what
+    /// ZooKeeper's clients take this code for.
+    #[error("there is no room on disk, nothing was done; try again later")]
+    ThrottledOp = -127,
 }
 
 impl ErrorCode {

@@ -3,27 +3,29 @@
 //! A snapshot is a sequence of items; a chunk holds whole items. All integers are little-endian.
 //!
 //! ```text
-//! head     1  version u8 = 2, last zxid u64, last time i64, digest u64, sessions u64, znodes u64, members u64,
-//!             clients u64
+//! head     1  version u8 = 3, last zxid u64, last time i64, digest u64, sessions u64, znodes u64, members u64,
+//!             clients u64, numbers u64
 //! session  2  id i64, password 16 bytes, timeout u32 (ms), attachment u64, member u64
 //! acl      3  entries u32, each: perms i32, scheme text, id text
 //! znode    4  slot u32, parent's slot u32, acl u32, czxid u64, mzxid u64, pzxid u64, ctime i64, mtime i64,
 //!             version i32, aversion i32, creates i32, children u32, owner i64, segment text, data bytes
 //! member   5  id u64, votes u8 (0 no, 1 yes), election port u16 (0 none of its own), address text
 //! client   6  id u64 of a member that introduced itself, address for clients bytes; null if it has none
+//! number   7  id u64 of a number ever used, stage u8 (0 reserved, 1 member, 2 removed), wants to vote u8, nonce u64,
+//!             number it replaces u64 (0 none), boots u64, boot u64, level u16, name text
 //! text, bytes: length u32, then as many bytes; length 2^32 - 1 is null
 //! ```
-//! Order: the head; the members by id; the clients by id; the sessions by id; the znodes by slot, beginning with the root in slot 0. An ACL list
+//! Order: the head; the members by id; the clients by id; the numbers; the sessions by id; the znodes by slot, beginning with the root in slot 0. An ACL list
 //! comes before the first znode that has it; znodes refer to lists by their position among the lists, from 0.
 
 use super::membership::Membership;
 use super::owner::Owner;
 use super::record::Record;
-use super::{Acl, MemberInfo, Session, SessionId, SnapshotError, Zxid};
+use super::{Acl, MemberInfo, NumberRecord, Session, SessionId, SnapshotError, Stage, Zxid};
 use bytes::{Buf, BufMut, TryGetError};
 
 /// Version of the format, in the head.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// The length of null data: no frame is as long as that.
 const NULL: u32 = u32::MAX;
@@ -34,6 +36,7 @@ const ACL: u8 = 3;
 const ZNODE: u8 = 4;
 const MEMBER: u8 = 5;
 const CLIENT: u8 = 6;
+const NUMBER: u8 = 7;
 
 /// What the items add up to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +55,8 @@ pub(super) struct Head {
     pub(super) members: u64,
     /// Number of client items.
     pub(super) clients: u64,
+    /// Number of number items.
+    pub(super) numbers: u64,
 }
 
 /// A znode as it travels.
@@ -86,6 +91,8 @@ pub(super) enum Item<'a> {
     Member(u64, MemberInfo),
     /// Where clients reach a member.
     Client(u64, Option<String>),
+    /// A number that was used.
+    Number(u64, NumberRecord),
 }
 
 impl Head {
@@ -100,6 +107,7 @@ impl Head {
         out.put_u64_le(self.znodes);
         out.put_u64_le(self.members);
         out.put_u64_le(self.clients);
+        out.put_u64_le(self.numbers);
     }
 
     fn read(input: &mut &[u8]) -> Result<Head, SnapshotError> {
@@ -115,6 +123,7 @@ impl Head {
             znodes: input.try_get_u64_le()?,
             members: input.try_get_u64_le()?,
             clients: input.try_get_u64_le()?,
+            numbers: input.try_get_u64_le()?,
         })
     }
 }
@@ -133,6 +142,34 @@ pub(super) fn write_members(membership: &Membership, out: &mut Vec<u8>) {
         out.put_u64_le(*id);
         write_data(client.as_ref().map(String::as_bytes), out);
     }
+    for (id, record) in &membership.numbers {
+        out.put_u8(NUMBER);
+        out.put_u64_le(*id);
+        out.put_u8(record.stage.to_byte());
+        out.put_u8(record.wants_vote.into());
+        out.put_u64_le(record.nonce);
+        out.put_u64_le(record.replaces.unwrap_or_default());
+        out.put_u64_le(record.boots);
+        out.put_u64_le(record.boot);
+        out.put_u16_le(record.level);
+        write_bytes(record.name.as_bytes(), out);
+    }
+}
+
+fn read_number(input: &mut &[u8]) -> Result<(u64, NumberRecord), SnapshotError> {
+    let id = input.try_get_u64_le()?;
+    let stage = input.try_get_u8()?;
+    let record = NumberRecord {
+        stage: Stage::from_byte(stage).ok_or(SnapshotError::Stage(stage))?,
+        wants_vote: input.try_get_u8()? == 1,
+        nonce: input.try_get_u64_le()?,
+        replaces: Some(input.try_get_u64_le()?).filter(|number| *number != 0),
+        boots: input.try_get_u64_le()?,
+        boot: input.try_get_u64_le()?,
+        level: input.try_get_u16_le()?,
+        name: read_text(input)?.into(),
+    };
+    Ok((id, record))
 }
 
 fn read_member(input: &mut &[u8]) -> Result<(u64, MemberInfo), SnapshotError> {
@@ -260,6 +297,7 @@ impl<'a> Item<'a> {
             ZNODE => ZnodeItem::read(input).map(Item::Znode),
             MEMBER => read_member(input).map(|(id, member)| Item::Member(id, member)),
             CLIENT => read_client(input).map(|(id, client)| Item::Client(id, client)),
+            NUMBER => read_number(input).map(|(id, record)| Item::Number(id, record)),
             other => Err(SnapshotError::UnknownItem(other)),
         }
     }

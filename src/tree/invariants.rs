@@ -29,6 +29,8 @@ impl Tree {
             sum.wrapping_add(digest::session(id, session))
         });
         assert_eq!(sessions, self.sessions.digest(), "digest of the sessions");
+        let members = self.membership.digest();
+        assert_eq!(members, self.membership_digest, "digest of the members");
     }
 }
 

@@ -33,13 +33,16 @@ pub enum SnapshotError {
     /// A znode has a lifetime that there is not.
     #[error("a znode in the snapshot has an owner of no known kind")]
     Owner,
+    /// A number has a stage that there is not.
+    #[error("a member's number in the snapshot has the unknown stage {0}")]
+    Stage(u8),
     /// The head is missing, or not the first item, or there twice.
     #[error("the head of the snapshot is missing or out of place")]
     Head,
     /// Fewer or more items than the head says.
     #[error("the snapshot has {found} {what}, but its head says {expected}")]
     Count {
-        /// Sessions, znodes, members or clients.
+        /// Sessions, znodes, members, clients or numbers.
         what: &'static str,
         /// As the head says.
         expected: u64,
@@ -119,6 +122,9 @@ impl TreeLoader {
                 (Item::Client(id, client), _) => {
                     self.membership.clients.insert(id, client);
                 }
+                (Item::Number(id, record), _) => {
+                    self.membership.numbers.insert(id, record);
+                }
             }
         }
         Ok(())
@@ -162,9 +168,14 @@ impl TreeLoader {
         let head = self.head.ok_or(SnapshotError::Head)?;
         expect_count("sessions", head.sessions, self.sessions.len())?;
         expect_count("znodes", head.znodes, self.entries.len())?;
-        let Membership { members, clients } = &self.membership;
+        let Membership {
+            members,
+            clients,
+            numbers,
+        } = &self.membership;
         expect_count("members", head.members, members.len())?;
         expect_count("clients", head.clients, clients.len())?;
+        expect_count("numbers", head.numbers, numbers.len())?;
         if self.entries.is_empty() {
             return Err(SnapshotError::Missing("/"));
         }
@@ -177,6 +188,7 @@ impl TreeLoader {
             }
         }
         let tree = Tree {
+            membership_digest: self.membership.digest(),
             store,
             sessions: self.sessions,
             membership: self.membership,

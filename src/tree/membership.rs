@@ -5,6 +5,8 @@
 //! server.2=[2001:db8::2]:2888:0:observer                      a member that clients do not reach
 //! version=5f                                                  zxid of the last change of the lines above
 //! ```
+//! Beside what clients see, every number that was ever used is kept: see `numbers`.
+//!
 //! Members have one port for each other; that for elections is 0 unless `reconfig` named one, because ZooKeeper's
 //! Java client refuses to read a line in which the two are equal. Membership comes from the Raft log, each
 //! member's address for clients from itself, by [`Command::Introduce`](super::Command::Introduce). Curator
@@ -15,6 +17,7 @@
 //! Source: `QuorumServer.toString` and `QuorumMaj.toString` of ZooKeeper 3.9; the version is ours: ZooKeeper
 //! takes the zxid of the reconfiguration, which this is too.
 
+use super::numbers::{Applicant, NumberRecord, Numbers};
 use super::{Actor, ErrorCode, Event, Tree, Zxid, digest, path};
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -45,6 +48,8 @@ pub(super) struct Membership {
     pub(super) members: BTreeMap<u64, Member>,
     /// Where clients reach those that have introduced themselves.
     pub(super) clients: BTreeMap<u64, Option<String>>,
+    /// Every number that was ever used.
+    pub(super) numbers: Numbers,
 }
 
 impl Tree {
@@ -62,6 +67,7 @@ impl Tree {
         }
         let before = self.membership.text();
         self.membership.members.clone_from(members);
+        self.membership.note_members();
         let clients = &mut self.membership.clients;
         clients.retain(|id, _| members.contains_key(id));
         self.publish(&before)
@@ -70,6 +76,28 @@ impl Tree {
     /// Where clients reach each member, as far as members have told: `None` if they cannot.
     pub fn clients(&self) -> &BTreeMap<u64, Option<String>> {
         &self.membership.clients
+    }
+
+    /// Every number that was ever given or used, with what became of it.
+    pub fn numbers(&self) -> &BTreeMap<u64, NumberRecord> {
+        &self.membership.numbers
+    }
+
+    /// The members there are.
+    pub fn members(&self) -> &BTreeMap<u64, Member> {
+        &self.membership.members
+    }
+
+    /// The newest commands that every member knows.
+    pub fn level(&self) -> u16 {
+        self.membership.level()
+    }
+
+    /// Gives an applicant a number.
+    pub(super) fn admit_node(&mut self, applicant: &Applicant<'_>) -> Result<u64, ErrorCode> {
+        let number = self.membership.admit(applicant)?;
+        self.membership_digest = self.membership.digest();
+        Ok(number)
     }
 
     /// The version that `/zookeeper/config` has: the zxid of its last change. `None` while it is empty.
@@ -94,8 +122,19 @@ impl Tree {
         Ok(self.publish(&before))
     }
 
+    /// Replaces all there is to know of members, and says so in the config unless that stays empty.
+    pub(super) fn replace_members(&mut self, membership: Membership) {
+        let config = self.get(path::CONFIG);
+        let is_empty = config.is_none_or(|znode| znode.data().is_none_or(|data| data.is_empty()));
+        self.membership = membership;
+        self.membership.note_members();
+        // No config says this, so whatever the members are it is written.
+        self.publish(if is_empty { "" } else { "\0" });
+    }
+
     /// Writes the config, unless it would say the same as `before`. No ACL and no quota is asked.
     fn publish(&mut self, before: &str) -> Vec<Event> {
+        self.membership_digest = self.membership.digest();
         let text = self.membership.text();
         if text == before {
             return Vec::new();
@@ -147,8 +186,14 @@ impl Membership {
         let members = self.members.iter().map(|(id, m)| digest::member(*id, m));
         let clients = self.clients.iter();
         let clients = clients.map(|(id, c)| digest::client(*id, c.as_deref()));
-        members.chain(clients).fold(0, u64::wrapping_add)
+        let sum = members.chain(clients).fold(0, u64::wrapping_add);
+        sum.wrapping_add(self.numbers_digest())
     }
+}
+
+/// Whether `text` is a host and a port, as clients and members can be told.
+pub fn is_address(text: &str) -> bool {
+    text.len() <= MAX_ADDRESS && split(text).is_some()
 }
 
 /// Host, in brackets if it has colons, and port; `None` if the text is something else, or would not stay one
@@ -187,6 +232,7 @@ mod tests {
         Membership {
             members: members.iter().map(member).collect(),
             clients: clients.iter().map(client).collect(),
+            ..Membership::default()
         }
         .text()
     }

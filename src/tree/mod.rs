@@ -8,15 +8,17 @@
 //!   Transaction --> Tree::apply --> Outcome { result, events }
 //!                     |
 //!                     +-- sessions     open, attach, close; admission of every request
-//!                     +-- membership   members and their addresses; writes /zookeeper/config
+//!                     +-- membership   members, their numbers and addresses; writes /zookeeper/config
 //!                     +-- execution    checks (access: ACLs, quota: hard limits), change and events of each
 //!                           |          operation; multi = all or nothing
 //!                           +-- store  znodes in slots, index by (parent, name), counts, running digest
 //!                                 +-- journal   inverse steps of a multi under way
 //!                                 +-- capture   images of slots for a snapshot under way
+//!                                 +-- scrub     recomputing the digest, a little at a time
 //!
 //!   reads      Tree::get -> Znode, Tree::session, Tree::counts, Tree::quotas, Tree::reapable, Tree::digest
 //!   snapshots  Tree::start_snapshot, snapshot_chunk --bytes (format)--> TreeLoader -> Tree
+//!                                                                 `--> Survey -> Contents
 //! ```
 //!
 //! Invariants ([`Tree::check_invariants`] recomputes them):
@@ -35,6 +37,8 @@ mod command;
 mod digest;
 mod error;
 mod execution;
+#[cfg(test)]
+mod flip;
 mod format;
 mod id;
 mod index;
@@ -42,16 +46,20 @@ mod invariants;
 mod journal;
 mod loader;
 mod membership;
+mod numbers;
 mod owner;
 mod path;
 mod quota;
 mod record;
+mod scrub;
 mod session;
 mod snapshot;
 mod stat;
 mod store;
+mod survey;
 #[cfg(test)]
 mod tests;
+mod transplant;
 #[expect(
     clippy::module_inception,
     reason = "one main type per file, named after it"
@@ -62,16 +70,22 @@ mod znode;
 pub use access::Permission;
 pub use acl_table::AclList;
 pub use command::{
-    Acl, Actor, Change, Command, CreateMode, Event, Identity, Lifetime, MultiFailure, Op, OpReply,
-    Outcome, Reply, Transaction,
+    Acl, Actor, Change, Command, CreateMode, Event, Identity, LEVEL, Lifetime, MultiFailure, Op,
+    OpReply, Outcome, Reply, Transaction,
 };
 pub use error::ErrorCode;
+#[cfg(test)]
+pub(crate) use flip::Flip;
 pub use id::{SessionId, Zxid};
 pub use loader::{SnapshotError, TreeLoader};
-pub use membership::Member as MemberInfo;
+pub use membership::{Member as MemberInfo, is_address};
+pub use numbers::{MAX_NAME, NumberRecord, Stage};
 pub use path::CONFIG as CONFIG_PATH;
 pub use quota::{Quota, Usage};
+pub use scrub::Scrub;
 pub use session::Session;
 pub use stat::Stat;
+pub use survey::{Contents, Survey, Surveyed};
+pub use transplant::LeftBehind;
 pub use tree::{Counts, Tree};
 pub use znode::Znode;

@@ -3,9 +3,11 @@
 //! Whether a session is *alive* is not known here: liveness is a matter of clocks, which the leader
 //! watches. What arrives here is its verdict, as a command.
 
+use super::scrub::Walk;
 use super::{ErrorCode, SessionId, Zxid, digest};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Bound;
 use std::time::Duration;
 
 /// An open session.
@@ -45,21 +47,55 @@ impl fmt::Debug for Session {
 pub(super) struct Sessions {
     open: BTreeMap<SessionId, Session>,
     digest: u64,
+    /// How far a walk that recomputes the digest has come.
+    walk: Walk<Option<SessionId>>,
+    /// Whether the walk over the znodes has ended, and this one goes on.
+    pub(super) is_their_turn: bool,
 }
 
 impl Sessions {
     /// Adds or replaces a session.
     pub(super) fn put(&mut self, id: SessionId, session: Session) {
         self.remove(id);
-        self.digest = self.digest.wrapping_add(digest::session(id, &session));
+        self.account(id, 0, digest::session(id, &session));
         self.open.insert(id, session);
     }
 
     /// Forgets a session.
     pub(super) fn remove(&mut self, id: SessionId) {
         if let Some(session) = self.open.remove(&id) {
-            self.digest = self.digest.wrapping_sub(digest::session(id, &session));
+            self.account(id, digest::session(id, &session), 0);
         }
+    }
+
+    fn account(&mut self, id: SessionId, before: u64, after: u64) {
+        self.digest = self.digest.wrapping_sub(before).wrapping_add(after);
+        // The walk stands at the last session it has seen, hence `<=`.
+        if self.walk.next >= Some(id) {
+            self.walk.add(after.wrapping_sub(before));
+        }
+    }
+
+    /// Recomputes the terms of the next `limit` sessions. At the end: whether they add up.
+    pub(super) fn scrub(&mut self, limit: usize) -> Option<bool> {
+        let from = self.walk.next.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut seen = 0;
+        for (id, session) in self.open.range((from, Bound::Unbounded)).take(limit) {
+            self.walk.next = Some(*id);
+            self.walk.add(digest::session(*id, session));
+            seen += 1;
+        }
+        if seen == limit {
+            return None;
+        }
+        self.is_their_turn = false;
+        Some(self.walk.end() == self.digest)
+    }
+
+    /// To plant damage that the digest does not know of.
+    #[cfg(test)]
+    pub(super) fn any_mut(&mut self) -> Option<&mut Session> {
+        self.open.values_mut().next()
     }
 
     /// Looks a session up.

@@ -16,6 +16,7 @@ impl Tree {
             znodes: self.store.len() as u64,
             members: self.membership.members.len() as u64,
             clients: self.membership.clients.len() as u64,
+            numbers: self.membership.numbers.len() as u64,
         };
         let sessions = self.sessions.iter().map(|(id, s)| (id, *s)).collect();
         let slots = self.store.entries.len();
@@ -30,9 +31,16 @@ impl Tree {
         let capture = self.store.capture.as_mut()?;
         let chunk = capture.chunk(&self.store.entries, limit);
         if chunk.is_none() {
+            self.store.has_sound_capture = capture.is_sound();
             self.store.capture = None;
         }
         chunk
+    }
+
+    /// Whether the last snapshot that was written to its end holds what the digest in its head says. If not, the tree
+    /// has changed in memory by itself, and no loader would take the snapshot.
+    pub fn is_snapshot_sound(&self) -> bool {
+        self.store.has_sound_capture
     }
 
     /// Gives up the snapshot in progress, if there is one.

@@ -15,6 +15,7 @@ use super::capture::Capture;
 use super::index::Index;
 use super::journal::Undo;
 use super::record::{Content, Entry, Record, ZnodeId};
+use super::scrub::Walk;
 use super::{Acl, SessionId, Zxid, digest, quota};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -33,8 +34,12 @@ pub(super) struct Store {
     pub(super) acls: AclTable,
     pub(super) totals: Totals,
     pub(super) digest: u64,
+    /// How far a walk that recomputes the digest has come.
+    pub(super) walk: Walk<u32>,
     pub(super) journal: Option<Vec<Undo>>,
     pub(super) capture: Option<Capture>,
+    /// What came of the last one that was complete.
+    pub(super) has_sound_capture: bool,
 }
 
 /// What is counted as it changes.
@@ -67,8 +72,10 @@ impl Store {
             acls,
             totals: Totals::default(),
             digest: 0,
+            walk: Walk::default(),
             journal: None,
             capture: None,
+            has_sound_capture: false,
         }
     }
 
@@ -205,10 +212,8 @@ impl Store {
         let before = entry.record;
         edit(&mut entry.record);
         let (hash, after) = (entry.path_hash, entry.record);
-        self.digest = self
-            .digest
-            .wrapping_sub(digest::record(hash, &before))
-            .wrapping_add(digest::record(hash, &after));
+        let terms = (digest::record(hash, &before), digest::record(hash, &after));
+        self.account(id, terms.0, terms.1);
         self.note(|| Undo::Changed(id, before));
     }
 
@@ -220,7 +225,7 @@ impl Store {
         let record = std::mem::replace(&mut entry.record, record);
         let content = std::mem::replace(&mut entry.content, content);
         let (after, length) = (entry.digest(), entry.content.length());
-        self.digest = self.digest.wrapping_sub(before).wrapping_add(after);
+        self.account(id, before, after);
         self.totals.bytes -= content.length() as u64;
         self.totals.bytes += length as u64;
         self.note(|| Undo::Replaced(id, record, Box::new(content)));
@@ -274,7 +279,7 @@ impl Store {
     /// Adds an entry's share to all that is counted.
     pub(super) fn count_in(&mut self, id: ZnodeId, path_length: usize) {
         let share = Share::of(self.entry(id), path_length);
-        self.digest = self.digest.wrapping_add(share.digest);
+        self.account(id, 0, share.digest);
         self.totals.bytes += share.bytes;
         self.limits += usize::from(share.is_limits);
         if share.session != SessionId::NONE {
@@ -287,7 +292,7 @@ impl Store {
 
     fn count_out(&mut self, id: ZnodeId, path_length: usize) {
         let share = Share::of(self.entry(id), path_length);
-        self.digest = self.digest.wrapping_sub(share.digest);
+        self.account(id, share.digest, 0);
         self.totals.bytes -= share.bytes;
         self.limits -= usize::from(share.is_limits);
         if share.session != SessionId::NONE {
@@ -301,6 +306,12 @@ impl Store {
         } else if share.is_perishable {
             self.perishables.remove(&id);
         }
+    }
+
+    /// Exchanges a znode's terms of the digest.
+    fn account(&mut self, id: ZnodeId, before: u64, after: u64) {
+        self.digest = self.digest.wrapping_sub(before).wrapping_add(after);
+        self.walk.exchange(&id.0, before, after);
     }
 
     /// Bytes of a znode's path.

@@ -3,6 +3,7 @@
 use super::acl_table::AclTable;
 use super::execution::Execution;
 use super::membership::Membership;
+use super::numbers::Applicant;
 use super::record::{Content, Record, ZnodeId};
 use super::session::Sessions;
 use super::store::Store;
@@ -10,6 +11,8 @@ use super::{
     Acl, Actor, Command, ErrorCode, Event, Outcome, Reply, Session, SessionId, Transaction, Znode,
     Zxid, path,
 };
+#[cfg(feature = "simulation")]
+use crate::simulation::{Mutant, is_mutant};
 use bytes::Bytes;
 use std::fmt;
 use std::sync::Arc;
@@ -19,6 +22,8 @@ pub struct Tree {
     pub(super) store: Store,
     pub(super) sessions: Sessions,
     pub(super) membership: Membership,
+    /// Its share of the digest, which is asked for after every transaction.
+    pub(super) membership_digest: u64,
     pub(super) last_zxid: Zxid,
     pub(super) last_time_ms: i64,
 }
@@ -86,6 +91,7 @@ impl Tree {
             store,
             sessions: Sessions::default(),
             membership: Membership::default(),
+            membership_digest: 0,
             last_zxid: Zxid(0),
             last_time_ms: 0,
         }
@@ -177,10 +183,9 @@ impl Tree {
                 *events = execution.events;
                 Ok(Reply::Done)
             }
-            Command::Introduce { member, client } => {
+            Command::Introduce { .. } | Command::Admit { .. } | Command::Announce { .. } => {
                 only_the_ensemble(actor)?;
-                *events = self.introduce(*member, client)?;
-                Ok(Reply::Done)
+                self.perform_on_members(&transaction.command, events)
             }
             Command::One(op) => {
                 let mut execution = self.execution(actor);
@@ -194,6 +199,47 @@ impl Tree {
                 *events = execution.events;
                 Ok(Reply::Multi(replies))
             }
+        }
+    }
+
+    /// What members say of themselves, and the numbers they get.
+    fn perform_on_members(
+        &mut self,
+        command: &Command,
+        events: &mut Vec<Event>,
+    ) -> Result<Reply, ErrorCode> {
+        match command {
+            Command::Introduce { member, client } => {
+                *events = self.introduce(*member, client)?;
+                Ok(Reply::Done)
+            }
+            Command::Admit {
+                name,
+                nonce,
+                observer,
+                replaces,
+                level,
+            } => {
+                let number = self.admit_node(&Applicant {
+                    name,
+                    nonce: *nonce,
+                    observer: *observer,
+                    replaces: *replaces,
+                    level: *level,
+                })?;
+                Ok(Reply::Admitted(number))
+            }
+            Command::Announce {
+                member,
+                boots,
+                boot,
+                level,
+            } => {
+                self.membership.announce(*member, *boots, *boot, *level)?;
+                self.membership_digest = self.membership.digest();
+                Ok(Reply::Done)
+            }
+            _ => Err(ErrorCode::Unimplemented),
         }
     }
 
@@ -243,9 +289,16 @@ impl Tree {
             .attached(session, attachment.unwrap_or(current))
     }
 
-    fn close(&mut self, session: SessionId, events: &mut Vec<Event>) -> Reply {
+    /// Ends a session and removes its ephemerals.
+    pub(super) fn close(&mut self, session: SessionId, events: &mut Vec<Event>) -> Reply {
         let mut execution = self.execution(&Actor::Ensemble);
-        execution.remove_ephemerals(session);
+        #[cfg(feature = "simulation")]
+        let is_kept = execution.zxid.0.is_multiple_of(3) && is_mutant(Mutant::KeepEphemeral);
+        #[cfg(not(feature = "simulation"))]
+        let is_kept = false;
+        if !is_kept {
+            execution.remove_ephemerals(session);
+        }
         *events = execution.events;
         self.sessions.remove(session);
         events.push(Event::SessionClosed(session));
@@ -271,7 +324,7 @@ impl Tree {
         self.store
             .digest
             .wrapping_add(self.sessions.digest())
-            .wrapping_add(self.membership.digest())
+            .wrapping_add(self.membership_digest)
     }
 
     /// An open session.

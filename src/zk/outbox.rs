@@ -19,6 +19,8 @@
 //! zxid as "I have seen everything up to here" when it re-arms its watches elsewhere.
 
 use super::wire::{ReplyHeader, Wire, XID_PING, put_frame, put_frame_with};
+#[cfg(feature = "simulation")]
+use crate::simulation::{Mutant, one_in};
 use crate::tree::Zxid;
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
@@ -58,6 +60,9 @@ struct Queue {
     parking: bool,
     shown: i64,
     state: State,
+    /// A reply that changes its place with the next one.
+    #[cfg(feature = "simulation")]
+    held: BytesMut,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -100,6 +105,10 @@ impl Outbox {
 
     /// Queues an event that transaction `zxid` caused; behind the replies of earlier writes.
     pub(super) fn event(&self, zxid: Zxid, frame: &Bytes) {
+        #[cfg(feature = "simulation")]
+        if one_in(5, Mutant::DropEvent) {
+            return;
+        }
         self.put(|queue| {
             if queue.parking {
                 queue.parked_bytes += frame.len();
@@ -205,13 +214,31 @@ impl Queue {
     }
 
     fn send(&mut self, header: &ReplyHeader, body: impl FnOnce(&mut BytesMut)) {
+        #[cfg(feature = "simulation")]
+        if one_in(10, Mutant::SwapReplies) && self.held.is_empty() {
+            return put_frame_with(&mut self.held, header, body);
+        }
+        #[cfg(feature = "simulation")]
+        let header = &match one_in(10, Mutant::OldZxid) {
+            true => ReplyHeader {
+                zxid: header.zxid - 2,
+                ..header.clone()
+            },
+            false => header.clone(),
+        };
         self.shown = self.shown.max(header.zxid);
         put_frame_with(&mut self.ready, header, body);
+        #[cfg(feature = "simulation")]
+        self.ready.extend_from_slice(&self.held.split());
     }
 
     fn send_event(&mut self, zxid: Zxid, frame: &Bytes) {
         self.shown = self.shown.max(zxid.to_wire());
         self.ready.extend_from_slice(frame);
+        #[cfg(feature = "simulation")]
+        if one_in(5, Mutant::RepeatEvent) {
+            self.ready.extend_from_slice(frame);
+        }
     }
 
     /// Sends the parked events up to transaction `last`.

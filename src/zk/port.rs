@@ -61,7 +61,7 @@ impl Port {
 
     /// Whether clients that allow it may only read now.
     pub(super) fn is_read_only(&self) -> bool {
-        self.settings.read_only && !self.is_serving()
+        self.settings.read_only && !self.is_serving() && self.ensemble.is_sound()
     }
 
     /// Whether it tells of itself: while it serves anybody, as a ZooKeeper server does.

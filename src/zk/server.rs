@@ -3,12 +3,12 @@
 use super::connection;
 use super::monitor::Monitor;
 use super::port::Port;
-use crate::net::ServerTls;
+use crate::net::{ServerTls, TcpListener, TcpStream};
+use crate::telemetry::contained;
 use std::future::pending;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -45,10 +45,11 @@ pub async fn serve(listeners: impl Into<Listeners>, monitor: Monitor, stop: Canc
     loop {
         tokio::select! {
             accepted = accept(&listeners, &places) => {
+                failpoint!("zookeeper-accept");
                 let Some((arrived, place)) = accepted else { continue };
                 let (port, stop) = (port.clone(), stop.clone());
                 connections.spawn(async move {
-                    hold(arrived, &port, stop).await;
+                    contained(hold(arrived, &port, stop)).await;
                     drop(place);
                 });
             }
@@ -110,6 +111,7 @@ struct Arrived {
 }
 
 async fn hold(arrived: Arrived, port: &Arc<Port>, stop: CancellationToken) {
+    failpoint!("zookeeper-connection");
     let Arrived { socket, tls } = arrived;
     // Either fails only when the client has gone already.
     let Ok(peer) = socket.peer_addr() else { return };

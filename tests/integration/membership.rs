@@ -1,7 +1,8 @@
 //! Who the members are and where clients reach them: what `/zookeeper/config` says, on every member alike.
 
-use crate::support::ensemble::{Members, Session, propose};
+use crate::support::ensemble::Members;
 use crate::support::eventually;
+use crate::support::proposals::{Session, propose};
 use std::time::Duration;
 use zoogate::ensemble::Ensemble;
 use zoogate::tree::{Acl, CONFIG_PATH, Command, CreateMode, Lifetime, Op};

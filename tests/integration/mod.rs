@@ -1,11 +1,21 @@
 //! Real sockets, real disks, several members in one process.
 
+mod backup;
+mod damage;
+mod digests;
 mod ensemble;
+#[cfg(feature = "failpoints")]
+mod failstop;
+mod lagging;
+mod members;
 mod membership;
+mod partitions;
 mod proxy_bodies;
 mod proxy_http;
 mod proxy_limits;
 mod proxy_smuggling;
 mod proxy_tcp;
 mod reconfig;
+mod rolling;
+mod secure;
 mod zookeeper;

@@ -1,8 +1,9 @@
 //! Changing the members while they run: `reconfig` through any member, over real sockets.
 
 use super::membership::config;
-use crate::support::ensemble::{Members, Session};
+use crate::support::ensemble::Members;
 use crate::support::eventually;
+use crate::support::proposals::Session;
 use std::time::Duration;
 use zoogate::ensemble::{Ensemble, ReconfigError, Reconfiguration};
 use zoogate::tree::{ErrorCode, Zxid};

@@ -231,6 +231,7 @@ impl Stage {
                 vec![format!("ok zxid={zxid} timeout={timeout_ms}")]
             }
             Reply::Closed | Reply::Done => vec![format!("ok zxid={zxid}")],
+            Reply::Admitted(number) => vec![format!("ok zxid={zxid} number={number}")],
             Reply::One(reply) => vec![format!("ok zxid={zxid}{}", op_reply(reply))],
             Reply::Multi(Err(failure)) => {
                 vec![format!(

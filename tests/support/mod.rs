@@ -1,8 +1,11 @@
 //! What the tests share: members in temporary directories, data planes with endpoints made for one test, and
 //! waiting for conditions.
 
+mod disks;
 pub mod ensemble;
 pub mod http;
+pub mod links;
+pub mod proposals;
 pub mod tls;
 pub mod traffic;
 pub mod zookeeper;

@@ -1,18 +1,24 @@
 //! An authority that certifies whoever asks, files for a server, and clients that trust it.
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, DnValue, IsCa, KeyPair};
+use rcgen::string::Ia5String;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, DnValue, ExtendedKeyUsagePurpose,
+    IsCa, KeyPair, SanType,
+};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
+use std::fs::Permissions;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use zoogate::net::{ClientAuthorities, TlsFiles};
+use zoogate::net::{ClientAuthorities, PeerFiles, TlsFiles, node_uri};
 
 /// An authority, and a directory for what it issues.
 pub struct Authority {
@@ -67,6 +73,29 @@ impl Authority {
         }
     }
 
+    /// The certificate of a member called `name`.
+    pub fn issue_node(&self, name: &str) -> Issued {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        let uri = Ia5String::try_from(node_uri(DOMAIN, name)).expect("ASCII");
+        params.subject_alt_names = vec![SanType::URI(uri)];
+        params.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ];
+        let key = key();
+        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
+        Issued {
+            certificate: certificate.pem(),
+            key: key.serialize_pem(),
+        }
+    }
+
+    /// Its own certificate.
+    pub fn pem(&self) -> String {
+        self.issuer.pem()
+    }
+
     /// Writes a server's certificate and key, or what shall pass for them, where [`Authority::files`] says.
     pub fn install(&self, issued: &Issued) {
         for (name, text) in [
@@ -74,7 +103,7 @@ impl Authority {
             ("node.key", &issued.key),
             ("ca.pem", &self.issuer.pem()),
         ] {
-            std::fs::write(self.path(name), text).expect("writable");
+            write_private(&self.path(name), text);
         }
     }
 
@@ -131,6 +160,33 @@ pub fn shown_by(stream: &TlsStream<TcpStream>) -> CertificateDer<'static> {
     let shown = stream.get_ref().1.peer_certificates();
     let first = shown.and_then(<[_]>::first).expect("a certificate");
     first.clone().into_owned()
+}
+
+/// The trust domain of members.
+const DOMAIN: &str = "suite";
+
+/// Writes what a member needs to prove that it is `name` to others of the authorities in `ca`.
+pub fn install_node(dir: &Path, name: &str, issued: &Issued, ca: &str) -> PeerFiles {
+    std::fs::create_dir_all(dir).expect("a directory");
+    let file = |file: &str, text: &str| {
+        let path = dir.join(file);
+        write_private(&path, text);
+        path
+    };
+    PeerFiles {
+        certificate: file("node.pem", &issued.certificate),
+        key: file("node.key", &issued.key),
+        ca: file("ca.pem", ca),
+        trust_domain: DOMAIN.into(),
+        name: name.into(),
+    }
+}
+
+/// Writes a file that nobody else can read, as keys must be.
+pub fn write_private(path: &Path, text: &str) {
+    std::fs::write(path, text).expect("writable");
+    let private = Permissions::from_mode(0o600);
+    std::fs::set_permissions(path, private).expect("it is ours");
 }
 
 fn key() -> KeyPair {

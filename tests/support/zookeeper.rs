@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use zoogate::config::ZookeeperConfig;
 use zoogate::net::ServerTls;
+use zoogate::net::TlsFailure;
 use zoogate::telemetry::Metrics;
 use zoogate::tree::{Acl, SessionId};
 use zoogate::zk::Monitor;
@@ -36,6 +37,19 @@ pub struct Port {
 }
 
 impl Port {
+    /// How many TLS handshakes have failed.
+    pub fn tls_failures(&self) -> u64 {
+        let reasons = TlsFailure::ALL.map(TlsFailure::as_str);
+        let count = |reason| {
+            self.metrics
+                .tls
+                .failures
+                .with_label_values(&["zookeeper", reason])
+                .get()
+        };
+        reasons.into_iter().map(count).sum()
+    }
+
     /// Opens a port over a running member.
     pub async fn open(members: &Members, name: &str) -> Port {
         Port::open_with(members, name, |_| ()).await

@@ -38,6 +38,11 @@ fn known() -> Known {
     for service in [&metrics.service_endpoints, &metrics.service_unparsed] {
         service.with_label_values(&["s"]);
     }
+    metrics.fault.with_label_values(&["f"]);
+    metrics.tls.begin("l", ["r"]);
+    for port in [&metrics.tls.expiry, &metrics.tls.insecure] {
+        port.with_label_values(&["l"]);
+    }
     parse(&metrics.render())
 }
 

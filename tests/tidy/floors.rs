@@ -6,7 +6,7 @@
 //! floor 3              registry
 //! floor 2  upstream                ensemble
 //! floor 1  routing -> balance      tree          pure: no I/O, no clock, no tokio, no randomness
-//! floor 0  config      net         telemetry
+//! floor 0  config      net         telemetry       simulation: only in tests/simulation, under all of these
 //!          traffic wing            coordination wing
 //! ```
 //! `proxy` and `zk` are kept to their wings: traffic never waits for the ensemble, so the code that moves it
@@ -18,16 +18,20 @@ use super::{assert_clean, expect};
 /// What each room may use besides itself; `room::module` allows that module only.
 const ROOMS: &[(&str, &[&str])] = &[
     ("config", &[]),
-    ("net", &[]),
+    ("net", &["simulation"]),
     ("telemetry", &[]),
-    ("tree", &["config", "telemetry"]),
+    ("simulation", &[]),
+    ("tree", &["config", "telemetry", "simulation"]),
     ("balance", &["config", "net", "telemetry"]),
     ("routing", &["config", "net", "telemetry", "balance"]),
     (
         "upstream",
         &["config", "net", "telemetry", "balance", "routing"],
     ),
-    ("ensemble", &["config", "net", "telemetry", "tree"]),
+    (
+        "ensemble",
+        &["config", "net", "telemetry", "simulation", "tree"],
+    ),
     (
         "registry",
         &[
@@ -52,7 +56,17 @@ const ROOMS: &[(&str, &[&str])] = &[
             "upstream",
         ],
     ),
-    ("zk", &["config", "net", "telemetry", "tree", "ensemble"]),
+    (
+        "zk",
+        &[
+            "config",
+            "net",
+            "telemetry",
+            "simulation",
+            "tree",
+            "ensemble",
+        ],
+    ),
     (
         "admin",
         &[

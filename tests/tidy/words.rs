@@ -13,6 +13,13 @@ const GIVEN: &[(&str, &str)] = &[
         "a flag of `zoogate dev`, in the word of its users",
     ),
     ("cluster_name", "a field of openraft's `Config`"),
+    (
+        "cluster",
+        "the verb `zoogate cluster`, in the word of its users",
+    ),
+    ("Cluster", "the same"),
+    ("ClusterArgs", "the same"),
+    ("ClusterVerb", "the same"),
 ];
 
 /// Endings of type names that say nothing about the type.

@@ -3,7 +3,7 @@
 use super::super::{mirror, services};
 use crate::balance::{Balancer, Endpoint, EndpointState, Lease};
 use crate::config::{ServiceName, ServicePolicy, Strategy};
-use crate::ensemble::{Role, Status};
+use crate::ensemble::{Fault, Role, Status};
 use crate::routing::{RoutingTable, Service, Unparsed};
 use crate::telemetry::Metrics;
 use crate::tree::Tree;
@@ -148,6 +148,7 @@ fn metrics_show_the_ensemble_and_the_tree() {
         synced_followers: 1,
         voters: 3,
         serving: true,
+        faults: vec![Fault::Diverged { index: 100 }],
     };
     let text = metrics.scrape(|metrics| {
         mirror::ensemble(metrics, &status);
@@ -166,6 +167,9 @@ fn metrics_show_the_ensemble_and_the_tree() {
             "zoogate_raft_synced_followers 1",
             "zoogate_applied_zxid 101",
             "zoogate_serving 1",
+            "zoogate_fault{fault=\"diverged\"} 1",
+            "zoogate_fault{fault=\"disk_full\"} 0",
+            "zoogate_fault{fault=\"stalled\"} 0",
             "zoogate_znodes 5",
             "zoogate_sessions 0",
         ],

@@ -43,6 +43,7 @@ impl Node {
             data_dir: data.path().into(),
             config: None,
             listener: None,
+            tls: None,
             followers: Vec::new(),
             metrics: Arc::clone(&metrics),
         };
@@ -53,12 +54,13 @@ impl Node {
             ensemble,
             health: Arc::new(Health::default()),
             commands: commands(),
+            token: None,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
         let stop = CancellationToken::new();
         Node {
             address: listener.local_addr().expect("bound"),
-            door: tokio::spawn(serve(listener, state.clone(), stop.clone())),
+            door: tokio::spawn(serve(listener.into(), state.clone(), stop.clone())),
             state,
             member,
             stop,
@@ -219,10 +221,12 @@ async fn index_names_every_page() {
         "/readyz",
         "/metrics",
         "/v1/services",
+        "/v1/cluster",
+        "/v1/snapshot",
         "/commands",
     ];
     assert_eq!(pages, expected);
-    for page in pages {
+    for page in pages.into_iter().filter(|page| *page != "/v1/snapshot") {
         assert_ne!(node.ask("GET", page).await.status, 404, "{page}");
         let head = node.ask("HEAD", page).await;
         assert_eq!(head.body, "", "{page}");
@@ -281,5 +285,45 @@ async fn commands_are_listed_and_answered_as_json() {
     }
     assert_eq!(node.ask("GET", "/commandsx").await.status, 404);
     assert_eq!(node.ask("POST", "/commands/ruok").await.status, 405);
+    node.stopped().await;
+}
+
+#[tokio::test]
+async fn a_snapshot_is_sent_whole_one_at_a_time_and_never_for_head() {
+    let node = Node::start().await;
+    node.led().await;
+    assert_eq!(node.ask("HEAD", "/v1/snapshot").await.status, 405);
+    assert_eq!(node.ask("POST", "/v1/snapshot").await.status, 405);
+    let held = node.state.ensemble.backup().await.expect("a backup");
+    let refused = node.ask("GET", "/v1/snapshot").await;
+    assert_eq!(refused.status, 503);
+    assert!(
+        refused.head.contains("\r\nretry-after: 5\r\n"),
+        "{}",
+        refused.head
+    );
+    drop(held);
+    let mut stream = TcpStream::connect(node.address).await.expect("connect");
+    let request = "GET /v1/snapshot HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.expect("send");
+    let mut answer = Vec::new();
+    let read = stream.read_to_end(&mut answer);
+    timeout(DEADLINE, read)
+        .await
+        .expect("in time")
+        .expect("read");
+    let end = answer
+        .windows(4)
+        .position(|w| w == b"\r\n\r\n")
+        .expect("a head")
+        + 4;
+    let head = String::from_utf8_lossy(&answer[..end]).to_ascii_lowercase();
+    assert!(head.starts_with("http/1.1 200 ok\r\n"), "{head}");
+    assert!(head.contains("zoogate-current: yes"), "{head}");
+    let mut check = crate::ensemble::offline::Check::new(false);
+    check.push(&answer[end..]).expect("whole so far");
+    let checked = check.finish().expect("whole");
+    let digest = node.state.ensemble.read(|tree| tree.digest());
+    assert_eq!(checked.contents.digest, digest);
     node.stopped().await;
 }

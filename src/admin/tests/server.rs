@@ -1,10 +1,11 @@
 //! The server against clients that behave badly, over real sockets.
 
+use super::super::asked::Asked;
 use super::super::routes::Page;
 use super::super::server::{Limits, run};
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper::{Method, Response};
+use http_body_util::{Either, Full};
+use hyper::Response;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -35,19 +36,20 @@ fn limits() -> Limits {
     }
 }
 
-async fn pages(method: Method, path: String) -> Page {
+async fn pages(asked: Asked) -> Page {
+    let Asked { method, path, .. } = asked;
     let body = match path.as_str() {
         "/large" => Bytes::from(vec![b'x'; LARGE]),
         _ => Bytes::from(format!("{method} {path}")),
     };
-    Response::new(Full::new(body))
+    Response::new(Either::Left(Full::new(body)))
 }
 
 async fn start(limits: Limits) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
     let address = listener.local_addr().expect("bound");
     let stop = CancellationToken::new();
-    let running = tokio::spawn(run(listener, limits, stop.clone(), pages));
+    let running = tokio::spawn(run(listener, limits, stop.clone(), pages, |_| {}));
     Server {
         address,
         stop,

@@ -1,8 +1,16 @@
 //! What can be typed: the verbs and their flags, with the texts of `--help`.
+mod backup;
+mod cert;
+mod cluster;
+mod migrate;
 mod register;
 mod values;
 mod zk;
 
+pub(super) use backup::{BackupArgs, InspectArgs, RestoreArgs};
+pub(super) use cert::{AuthorityArgs, CertArgs, CertVerb, ClientCertArgs, NodeCertArgs};
+pub(super) use cluster::{ClusterArgs, ClusterVerb};
+pub(super) use migrate::{AclMode, ConflictMode, MigrateArgs, Pattern};
 pub(super) use register::RegisterArgs;
 pub(super) use zk::{CreateArgs, GetArgs, ListArgs, RemoveArgs, SetArgs, WatchArgs};
 pub(super) use zk::{ZkArgs, ZkVerb};
@@ -24,12 +32,16 @@ Examples:
   zoogate serve -c /etc/zoogate/zoogate.toml         one node of a real ensemble
   zoogate register web --port 9001 -- ./server       run a server and register it while it answers
   zoogate zk ls -r /services                         what is registered
+  zoogate cert node n1 --ca /etc/zoogate/ca          what node n1 needs for TLS
+  zoogate cluster members                            who the members are, and how far each is
+  zoogate backup tree.snap                           the whole tree, from a running node
 
 Exit codes:
   0 done                            4 version conflict, or exists already
   1 failed                          5 no server reachable, or no quorum
   2 bad usage or configuration      6 not permitted
-  3 not found                       7 timed out";
+  3 not found                       7 timed out
+                                    8 removed from the ensemble: do not restart";
 
 /// The verbs.
 #[derive(Debug, Subcommand)]
@@ -42,6 +54,18 @@ pub(super) enum Verb {
     Register(RegisterArgs),
     /// Read and change the tree of any ZooKeeper-compatible ensemble
     Zk(ZkArgs),
+    /// Make and look at certificates: a private authority, and what it issues to nodes and clients
+    Cert(CertArgs),
+    /// Show and change the members of an ensemble
+    Cluster(ClusterArgs),
+    /// Copy the whole tree of a running node to a file
+    Backup(BackupArgs),
+    /// Make a member of a new ensemble out of a backup, offline
+    Restore(RestoreArgs),
+    /// Show and check what is in a data directory, a snapshot or a backup
+    Inspect(InspectArgs),
+    /// Copy a tree from any ZooKeeper ensemble into another one, and keep it in step
+    Migrate(Box<MigrateArgs>),
     /// Work with configuration files
     Config(ConfigArgs),
 }
@@ -126,7 +150,22 @@ mod tests {
 
     #[test]
     fn every_verb_has_help_with_examples() {
-        for verb in ["dev", "serve", "register", "zk", "config check"] {
+        for verb in [
+            "dev",
+            "serve",
+            "register",
+            "zk",
+            "config check",
+            "cert",
+            "cert ca",
+            "cert node",
+            "cert client",
+            "cert show",
+            "backup",
+            "restore",
+            "inspect",
+            "migrate",
+        ] {
             let line = format!("{verb} --help");
             let words = ["zoogate"].into_iter().chain(line.split(' '));
             let help = Args::try_parse_from(words).unwrap_err();
@@ -162,6 +201,35 @@ mod tests {
             ("zk set --version -2 /a b", ValueValidation),
             ("zk rm -r --version 1 /a", ArgumentConflict),
             ("zk watch --count 0 /a", ValueValidation),
+            ("cert", DisplayHelpOnMissingArgumentOrSubcommand),
+            ("cert ca", MissingRequiredArgument),
+            ("cert node n1", MissingRequiredArgument),
+            ("cert node a/b --ca d", ValueValidation),
+            ("cert node ca --ca d", ValueValidation),
+            ("cert node .. --ca d", ValueValidation),
+            ("cert node n1 --ca d --days 0", ValueValidation),
+            ("cert node n1 --ca d --host a:b:c/d", ValueValidation),
+            ("cert node n1 --ca d --trust-domain A", ValueValidation),
+            ("cert client web --ca d --host h", UnknownArgument),
+            ("backup", MissingRequiredArgument),
+            ("backup --admin h f", ValueValidation),
+            ("restore f --name a", MissingRequiredArgument),
+            ("restore f --data-dir d --name a/b", ValueValidation),
+            ("restore f --data-dir d --name a --bump 0", ValueValidation),
+            ("restore f --data-dir d --name a --token x", ValueValidation),
+            (
+                "restore f --data-dir d --name a --members a",
+                ValueValidation,
+            ),
+            ("inspect", MissingRequiredArgument),
+            ("inspect --verify --znodes d", ArgumentConflict),
+            ("migrate --from a", MissingRequiredArgument),
+            ("migrate --from a --to b --path a", ValueValidation),
+            ("migrate --from a --to b --ttl /a", ValueValidation),
+            (
+                "migrate --from a --to b --dry-run --follow",
+                ArgumentConflict,
+            ),
             ("config", DisplayHelpOnMissingArgumentOrSubcommand),
         ] {
             assert_eq!(parse(line).map(|_| ()), Err(kind), "{line}");

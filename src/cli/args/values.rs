@@ -1,5 +1,7 @@
 //! Parsers of single values: what a flag accepts, and what it says when it does not.
 
+use crate::config::limits::{NAME_BYTES, TRUST_DOMAIN_BYTES};
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// A duration with its unit, like `500ms`, `10s` or `1m 30s`; zero is allowed.
@@ -26,6 +28,51 @@ pub(super) fn deadline(text: &str) -> Result<Duration, String> {
         Duration::ZERO => Err("must be more than zero".into()),
         limit if limit > MAX_DEADLINE => Err("at most one day".into()),
         limit => Ok(limit),
+    }
+}
+
+/// The name of a node or client in a certificate, which also names the files: as `[node] name`, and not the authority's.
+pub(super) fn certified_name(text: &str) -> Result<String, String> {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if text.is_empty() || text.len() > NAME_BYTES || !text.chars().all(is_allowed) {
+        return Err(format!(
+            "a name has 1 to {NAME_BYTES} letters, digits, '-', '_' and '.'"
+        ));
+    }
+    match text {
+        "ca" => Err("the files of this name are the authority's".into()),
+        text if text.chars().all(|c| c == '.') => Err("a name is more than dots".into()),
+        text => Ok(text.into()),
+    }
+}
+
+/// The common name of an authority: anything printable, as long as X.520 has it.
+pub(super) fn common_name(text: &str) -> Result<String, String> {
+    match (1..=64).contains(&text.len()) && !text.chars().any(char::is_control) {
+        true => Ok(text.into()),
+        false => Err("a common name has 1 to 64 printable characters".into()),
+    }
+}
+
+/// A DNS name or an IP address.
+pub(super) fn certified_host(text: &str) -> Result<String, String> {
+    let is_label = |label: &str| {
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        (1..=63).contains(&label.len()) && label.chars().all(is_allowed)
+    };
+    let is_name = text.len() <= 253 && text.split('.').all(is_label);
+    match is_name || text.parse::<IpAddr>().is_ok() {
+        true => Ok(text.into()),
+        false => Err("not a DNS name, and no IP address (without port or brackets)".into()),
+    }
+}
+
+/// A trust domain, as `[ensemble.tls]` has it.
+pub(super) fn trust_domain(text: &str) -> Result<String, String> {
+    let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
+    match (1..=TRUST_DOMAIN_BYTES).contains(&text.len()) && text.chars().all(is_allowed) {
+        true => Ok(text.into()),
+        false => Err("a trust domain has lower-case letters, digits, '-', '_' and '.'".into()),
     }
 }
 
@@ -71,6 +118,27 @@ pub(super) fn segment(text: &str) -> Result<String, String> {
     }
 }
 
+/// `host:port`.
+pub(super) fn host_port(text: &str) -> Result<String, String> {
+    let (host, port) = text.rsplit_once(':').ok_or("write it as HOST:PORT")?;
+    let port: u16 = port.parse().map_err(|_| "the port is 1 to 65535")?;
+    match host.is_empty() || port == 0 || host.contains(char::is_whitespace) {
+        true => Err("write it as HOST:PORT".into()),
+        false => Ok(text.into()),
+    }
+}
+
+/// `name=host:port`.
+pub(super) fn member(text: &str) -> Result<(String, String), String> {
+    let (name, address) = text.split_once('=').ok_or("write it as NAME=HOST:PORT")?;
+    Ok((segment(name)?, host_port(address)?))
+}
+
+/// A number of 64 bits in hexadecimal.
+pub(super) fn token(text: &str) -> Result<u64, String> {
+    u64::from_str_radix(text, 16).map_err(|_| "a token is up to 16 hexadecimal digits".into())
+}
+
 /// Longer waits are not waits of a command line.
 const MAX_DEADLINE: Duration = Duration::from_secs(86_400);
 
@@ -104,6 +172,17 @@ mod tests {
         for bad in ["", ".", "..", "a/b", "a\n", &"x".repeat(256)] {
             assert!(segment(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn members_have_names_and_addresses() {
+        assert_eq!(member("a=h:1"), Ok(("a".into(), "h:1".into())));
+        assert_eq!(member("a=[::1]:1"), Ok(("a".into(), "[::1]:1".into())));
+        for bad in ["a", "a=", "=h:1", "a=h", "a=h:0", "a=h:70000", "a=:1"] {
+            assert!(member(bad).is_err(), "{bad:?}");
+        }
+        assert_eq!(token("ff"), Ok(255));
+        assert!(token("x").is_err());
     }
 
     #[test]

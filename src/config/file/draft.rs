@@ -10,7 +10,7 @@ use crate::config::report::Report;
 use crate::config::walk::{Key, Value};
 use crate::config::{
     Config, DEFAULT_ADMIN_LISTEN, DEFAULT_ZOOKEEPER_LISTEN, DEFAULT_ZOOKEEPER_TLS_LISTEN,
-    ServiceName, ServiceSettings, limits,
+    ServiceName, ServiceSettings, exposure, limits,
 };
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -91,6 +91,7 @@ impl FileDraft {
     pub(super) fn finish(self, report: &mut Report) -> Option<Config> {
         self.check_addresses(report);
         self.check_listener_names(report);
+        self.check_exposure(report);
         let node = self.node?.finish(report)?;
         if let Some(ensemble) = &self.ensemble {
             ensemble.check_place_of(&node.name, report);
@@ -105,7 +106,7 @@ impl FileDraft {
                 None => None,
             },
             zookeeper: self.zookeeper?.finish()?,
-            admin: self.admin?.finish(),
+            admin: self.admin?.finish()?,
             listeners: self
                 .listeners
                 .into_iter()
@@ -113,6 +114,28 @@ impl FileDraft {
                 .collect::<Option<_>>()?,
             services: self.services,
         })
+    }
+
+    /// A control port beyond this machine has TLS, or somebody says that it need not.
+    fn check_exposure(&self, report: &mut Report) {
+        let zookeeper = self.zookeeper.as_ref().filter(|it| !it.insecure);
+        let admin = self.admin.as_ref().filter(|it| !it.insecure);
+        let admin = admin.filter(|it| it.tls.is_none());
+        let ensemble = self.ensemble.as_ref().filter(|it| !it.insecure);
+        let ensemble = ensemble.filter(|it| it.tls.is_none());
+        let plain = [
+            ("ensemble", ensemble.and_then(|it| it.listen.as_ref())),
+            ("zookeeper", zookeeper.and_then(|it| it.listen.as_ref())),
+            ("admin", admin.and_then(|it| it.listen.as_ref())),
+        ];
+        for (section, listen) in plain {
+            if let Some(listen) = listen
+                && exposure::is_beyond_this_machine(*listen.get_ref())
+            {
+                let message = exposure::refusal(section, *listen.get_ref());
+                report.fault(listen.span(), message);
+            }
+        }
     }
 
     fn check_listener_names(&self, report: &mut Report) {

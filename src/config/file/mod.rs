@@ -26,7 +26,7 @@ use std::path::Path;
 pub(super) use node::host_name;
 
 impl Config {
-    /// Reads and checks the file at `path`. Paths of certificates and keys in it are relative to its directory.
+    /// Reads and checks the file at `path`. Paths of certificates, keys and tokens in it are relative to its directory.
     ///
     /// # Errors
     /// [`ConfigErrors`] if it cannot be read, is longer than [`limits::TEXT_BYTES`], is not UTF-8, or says anything
@@ -43,7 +43,15 @@ impl Config {
             .map_err(unreadable)?;
         let mut config = Config::parse(text::decoded(&bytes, &source)?, &source)?;
         if let Some(dir) = path.parent() {
-            config.zookeeper.resolve(dir);
+            config.resolve(dir);
+            let ensemble = config.ensemble.as_mut();
+            let tokens = [
+                ensemble.and_then(|ensemble| ensemble.token_file.as_mut()),
+                config.admin.token_file.as_mut(),
+            ];
+            for path in tokens.into_iter().flatten() {
+                *path = dir.join(&*path);
+            }
         }
         Ok(config)
     }
@@ -97,7 +105,9 @@ pub(super) fn known_keys() -> Vec<(&'static str, &'static str)> {
         named("ensemble", ensemble::KEYS),
         named("zookeeper", zookeeper::KEYS),
         named("zookeeper.session_timeout", zookeeper::SESSION_TIMEOUT),
+        named("ensemble.tls", tls::ENSEMBLE),
         named("zookeeper.tls", tls::KEYS),
+        named("admin.tls", tls::ADMIN),
         named("admin", admin::KEYS),
         named("listener", listener::KEYS),
         named("listener.rules", listener::RULE),

@@ -124,6 +124,22 @@ pub(super) fn file_path(text: &str) -> Result<PathBuf, String> {
     Ok(text.into())
 }
 
+/// The trust domain of nodes' names, as SPIFFE has it.
+pub(super) fn trust_domain(text: &str) -> Result<String, String> {
+    let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
+    let is_right = (1..=limits::TRUST_DOMAIN_BYTES).contains(&text.len());
+    match is_right && text.chars().all(is_allowed) {
+        true => Ok(text.to_owned()),
+        false => {
+            let text = words::shortened(text);
+            let max = limits::TRUST_DOMAIN_BYTES;
+            Err(format!(
+                "{text:?} is not a trust domain: 1 to {max} lower-case letters, digits, '-', '_' and '.'"
+            ))
+        }
+    }
+}
+
 /// A digest identity as ACLs name it: `user:base64(sha1(user:password))`.
 pub(super) fn digest(text: &str) -> Result<String, String> {
     let is_hash = |hash: &str| {

@@ -26,6 +26,7 @@ pub(super) struct ZookeeperDraft {
     reap_interval: Option<Duration>,
     fresh_acl: FreshAcl,
     pub(super) tls: Option<TlsDraft>,
+    pub(super) insecure: bool,
 }
 
 /// `session_timeout = { min, max }` as written.
@@ -75,6 +76,9 @@ pub(super) const KEYS: &[Key<ZookeeperDraft>] = &[
     }),
     Key::optional("tls", |zookeeper, value| {
         zookeeper.tls = value.section("tls of [zookeeper]", tls::KEYS, TlsDraft::checked);
+    }),
+    Key::optional("insecure", |zookeeper, value| {
+        zookeeper.insecure = value.boolean().unwrap_or_default();
     }),
 ];
 
@@ -180,6 +184,7 @@ impl ZookeeperDraft {
                 Some(tls) => Some(tls.finish()?),
                 None => None,
             },
+            insecure: self.insecure,
         })
     }
 }

@@ -31,6 +31,7 @@ fn an_empty_file_is_all_defaults() {
             reap_interval: seconds(60),
             fresh_acl: FreshAcl::Open,
             tls: None,
+            insecure: false,
         }
     );
     assert_eq!(config.admin.listen, "127.0.0.1:9180".parse().unwrap());

@@ -25,6 +25,8 @@ fn the_example_has_every_key() {
     collect(document.get_ref(), "", &mut shown);
     for (section, key) in file::known_keys() {
         let is_shown = shown.contains(&(section.to_owned(), key.to_owned()));
+        // A key that excludes another one, which is shown, stands in a comment.
+        let is_shown = is_shown || text.contains(&format!("\n# {key} = "));
         assert!(is_shown, "config/example.toml lacks {key} in [{section}]");
     }
 }

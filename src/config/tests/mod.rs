@@ -3,6 +3,7 @@
 mod defaults;
 mod errors;
 mod examples;
+mod exposure;
 mod reload;
 mod robustness;
 mod zookeeper;

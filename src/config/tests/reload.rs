@@ -133,17 +133,18 @@ fn sections_and_listeners_neither_come_nor_go() {
 
 #[test]
 fn what_is_risky_is_warned_about() {
-    let beyond = |section, address| {
+    let beyond = |section, address, who| {
         format!(
-            "[{section}] listens on {address}, beyond this machine, without encryption or authentication"
+            "[{section}] listens on {address}, beyond this machine, without TLS (insecure = true): whoever reaches it {who}"
         )
     };
     let text = r#"
         node.name = "n1"
-        zookeeper.listen = "0.0.0.0:2181"
-        admin.listen = "[::]:9180"
+        zookeeper = { listen = "0.0.0.0:2181", insecure = true }
+        admin = { listen = "[::]:9180", insecure = true }
         [ensemble]
         listen = "10.0.0.1:2888"
+        insecure = true
         members = { n1 = "10.0.0.1:2888", n2 = "10.0.0.2:2888" }
         [[listener]]
         name = "web"
@@ -154,9 +155,13 @@ fn what_is_risky_is_warned_about() {
     assert_eq!(
         parsed(text).warnings(),
         [
-            beyond("zookeeper", "0.0.0.0:2181"),
-            beyond("admin", "[::]:9180"),
-            beyond("ensemble", "10.0.0.1:2888"),
+            beyond("ensemble", "10.0.0.1:2888", "is taken for a member"),
+            beyond(
+                "zookeeper",
+                "0.0.0.0:2181",
+                "may register endpoints and change settings"
+            ),
+            beyond("admin", "[::]:9180", "may act as an operator"),
             "[ensemble] has 2 voting members, which survive no more failures than 1 would".into(),
             "listener \"web\": rule 1 matches everything, so the rules after it are never used"
                 .into(),

@@ -1,5 +1,6 @@
 //! What handles ask of the writer, and how they hear of it.
 
+use super::record::HEADER_BYTES;
 use super::{Failure, LogId, Vote};
 use crate::ensemble::types::Types;
 use openraft::storage::IOFlushed;
@@ -32,6 +33,13 @@ pub(super) struct Encoded {
     pub(super) ends: Vec<(LogId, usize)>,
 }
 
+impl Encoded {
+    /// Bytes that the entries take on disk.
+    pub(super) fn frame_bytes(&self) -> usize {
+        self.bytes.len() + self.ends.len() * HEADER_BYTES
+    }
+}
+
 impl Command {
     /// Whether somebody relies on it once it is answered.
     pub(super) fn needs_sync(&self) -> bool {
@@ -39,6 +47,14 @@ impl Command {
             Command::Append(encoded, _) => !encoded.ends.is_empty(),
             Command::Vote(..) | Command::Truncate(..) | Command::Purge(..) => true,
             Command::Committed => false,
+        }
+    }
+
+    /// Bytes of entries that it brings along, as they will be on disk.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Command::Append(encoded, _) => encoded.frame_bytes(),
+            _ => 0,
         }
     }
 

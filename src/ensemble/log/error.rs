@@ -3,7 +3,7 @@
 use super::Identity;
 use super::disk::DiskError;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Why the log in a data directory cannot be opened. None of these goes away by trying again, except
@@ -60,6 +60,29 @@ pub enum OpenError {
     /// A thread could not be started.
     #[error("cannot start a thread for the log")]
     Thread(#[source] io::Error),
+}
+
+impl OpenError {
+    /// Which file is damaged and at which byte, if that is what is wrong, and how it shows. A directory that lacks
+    /// files is damaged at its beginning, as is a file that the disk cannot read.
+    pub(in crate::ensemble) fn damage(&self) -> Option<(&Path, u64, String)> {
+        match self {
+            OpenError::Damaged {
+                path,
+                offset,
+                reason,
+            } => Some((path, *offset, reason.clone())),
+            OpenError::Missing { path, what } => Some((path, 0, format!("it lacks {what}"))),
+            OpenError::Disk(error) if error.is_unreadable() => {
+                Some((&error.path, 0, error.source.to_string()))
+            }
+            OpenError::Disk(_)
+            | OpenError::InUse { .. }
+            | OpenError::WrongMember { .. }
+            | OpenError::Version { .. }
+            | OpenError::Thread(_) => None,
+        }
+    }
 }
 
 /// The failed write or sync that ended a log. After it the state of the disk is unknown, and asking again may

@@ -2,14 +2,19 @@
 
 use super::command::Command;
 use super::disk::{self, Lock};
+use super::headroom::{Headroom, Room};
 use super::preparer::Preparer;
 use super::recent::Recent;
 use super::recovery;
 use super::segment::SegmentFile;
 use super::shared::{Shared, State};
 use super::sizes::EntrySizes;
+use super::worker::Worker;
 use super::writer::{Start, Writer};
 use super::{Failure, Limits, OpenError};
+use crate::ensemble::progress::Progress;
+#[cfg(feature = "simulation")]
+use crate::simulation::{self, Mutant};
 use crate::telemetry::Metrics;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -17,7 +22,6 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
 use tokio::sync::{mpsc, watch};
 
 /// Commands that may wait for the writer. It takes all of them at once, so this bounds how much may become one
@@ -58,7 +62,7 @@ pub struct Log {
 pub(super) struct Inner {
     pub(super) shared: Arc<Shared>,
     queue: Option<mpsc::Sender<Command>>,
-    writer: Option<JoinHandle<()>>,
+    writer: Worker,
     /// Given back last, when nothing is written any more.
     _lock: Lock,
 }
@@ -99,6 +103,10 @@ impl Log {
             disk::sync_dir(dir)?;
             recovered.segments.push_back(Arc::new(segment));
         }
+        #[cfg(feature = "simulation")]
+        if simulation::is_mutant(Mutant::ForgetVote) {
+            recovered.position.vote = None;
+        }
         let (failure, _) = watch::channel(None);
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
@@ -109,8 +117,12 @@ impl Log {
                 sizes: Arc::default(),
             }),
             failure,
+            progress: Arc::default(),
+            headroom: Headroom::new(limits.segment_bytes as u64),
         });
-        let preparer = Preparer::start(dir.to_owned(), limits.segment_bytes as u64)
+        let next = recovered.segments.back().map_or(0, |last| last.number) + 1;
+        let (bytes, watched) = (limits.segment_bytes as u64, shared.clone());
+        let preparer = Preparer::start(dir.to_owned(), bytes, next, watched, metrics.clone())
             .map_err(OpenError::Thread)?;
         let start = Start {
             segments: recovered.segments,
@@ -120,18 +132,21 @@ impl Log {
         };
         let writer = Writer::new(start, identity, preparer, shared.clone(), metrics)?;
         let (queue, commands) = mpsc::channel(QUEUE);
-        let writer = thread::Builder::new()
-            .name("log-write".into())
-            .spawn(move || writer.run(commands))
+        let writer = Worker::start(writer, commands, shared.failure_guard(dir))
             .map_err(OpenError::Thread)?;
         Ok(Log {
             inner: Arc::new(Inner {
                 shared,
                 queue: Some(queue),
-                writer: Some(writer),
+                writer,
                 _lock: lock,
             }),
         })
+    }
+
+    /// How the writer gets on.
+    pub(in crate::ensemble) fn progress(&self) -> Arc<Progress> {
+        self.inner.shared.progress.clone()
     }
 
     /// Whether nobody else can write to or read from this log any more: dropping this handle closes it.
@@ -155,6 +170,38 @@ impl Log {
         }
     }
 
+    /// About how many bytes of log follow the entry `index`.
+    pub(in crate::ensemble) fn bytes_after(&self, index: u64) -> u64 {
+        let segment_bytes = self.inner.shared.headroom.capacity();
+        let state = self.inner.shared.state.lock();
+        state.index.bytes_from(index + 1, segment_bytes)
+    }
+
+    /// The last entry up to `upto` behind which, up to there, more than about `kept` bytes lie.
+    pub(in crate::ensemble) fn purgeable(&self, upto: u64, kept: u64) -> Option<u64> {
+        let segment_bytes = self.inner.shared.headroom.capacity();
+        let state = self.inner.shared.state.lock();
+        let first = state.index.first().filter(|first| *first <= upto)?;
+        let bytes = |index| state.index.bytes_from(index, segment_bytes);
+        let behind = bytes(upto + 1);
+        // The further back, the more.
+        let is_kept = |index: u64| bytes(index).saturating_sub(behind) <= kept;
+        let (mut low, mut high) = (first, upto + 1);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match is_kept(middle) {
+                true => high = middle,
+                false => low = middle + 1,
+            }
+        }
+        low.checked_sub(1).filter(|purged| *purged >= first)
+    }
+
+    /// How much more fits into the log, whatever happens to the disk.
+    pub fn room(&self) -> watch::Receiver<Room> {
+        self.inner.shared.headroom.watch()
+    }
+
     /// Becomes `Some` when a write or sync has failed. The process must end then: nothing is acknowledged any
     /// more, and only a new process that reads the log anew knows what is on disk.
     pub fn failed(&self) -> watch::Receiver<Option<Failure>> {
@@ -174,9 +221,6 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.queue = None;
-        if let Some(writer) = self.writer.take() {
-            // A panic there was printed by its thread, and every wait for it has failed.
-            let _ = writer.join();
-        }
+        self.writer.wait();
     }
 }

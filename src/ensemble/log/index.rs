@@ -84,6 +84,19 @@ impl Index {
         }
     }
 
+    /// About how many bytes the entries from `index` on take, in segments of so many bytes.
+    pub(super) fn bytes_from(&self, index: u64, segment_bytes: u64) -> u64 {
+        let Some(last) = self.runs.back() else {
+            return 0;
+        };
+        let from = index.max(self.first().unwrap_or(0));
+        let end = last.offsets.last().copied().unwrap_or(0);
+        self.locate(from).map_or(0, |(file, offset)| {
+            let segments = last.file.number - file.number;
+            (segments * segment_bytes + u64::from(end)).saturating_sub(u64::from(offset))
+        })
+    }
+
     /// The segment and offset of an entry.
     pub(super) fn locate(&self, index: u64) -> Option<(Arc<SegmentFile>, u32)> {
         let after = self.runs.partition_point(|run| run.first <= index);

@@ -13,11 +13,13 @@
 //! | file | owns |
 //! |---|---|
 //! | `record` | the bytes of a record, checksums, `Position` |
-//! | `disk` | every file operation |
+//! | `disk` | every file operation; `injected` makes them fail in tests |
 //! | `recovery` | reading the log back, telling torn from damaged |
-//! | `writer`, `preparer` | the two threads; `command` what the first is asked |
-//! | `segment` | the files' names |
+//! | `writer`, `preparer` | the two threads; `command` what the first is asked; `worker` that it is a thread |
+//! | `segment` | the files' names; `headroom` how much more fits |
 //! | `recent`, `index`, `shared` | what readers see |
+//! | `owner` | whose log it is, without opening it |
+//! | `inspection`, `finding` | looking at a log without opening it |
 //! | `sizes` | how large transactions are |
 //! | `handle`, `storage` | [`Log`], and openraft's traits on it |
 //!
@@ -35,8 +37,14 @@
 mod command;
 pub(in crate::ensemble) mod disk;
 mod error;
+pub mod finding;
 mod handle;
+mod headroom;
 mod index;
+#[cfg(test)]
+pub(in crate::ensemble) mod injected;
+pub mod inspection;
+mod owner;
 mod preparer;
 mod recent;
 mod record;
@@ -47,11 +55,14 @@ mod sizes;
 mod storage;
 #[cfg(test)]
 mod tests;
+mod worker;
 mod writer;
 
 pub use disk::DiskError;
 pub use error::{Failure, OpenError};
 pub use handle::{Identity, Log};
+pub use headroom::Room;
+pub(in crate::ensemble) use owner::owner;
 pub use record::MAX_RECORD_BYTES;
 pub(in crate::ensemble) use segment::is_of_the_log;
 pub use sizes::EntrySizes;
@@ -81,6 +92,12 @@ impl Default for Limits {
     /// 16 MiB, about 50,000 small transactions and 20 ms to prepare; 8 MiB, about 20,000 of them: more than is ever
     /// on its way to a follower that keeps up. What lies further back is in the system's cache as a rule.
     fn default() -> Limits {
+        #[cfg(feature = "simulation")]
+        return Limits {
+            segment_bytes: crate::simulation::SEGMENT_BYTES,
+            recent_bytes: crate::simulation::RECENT_BYTES,
+        };
+        #[cfg(not(feature = "simulation"))]
         Limits {
             segment_bytes: 16 << 20,
             recent_bytes: 8 << 20,

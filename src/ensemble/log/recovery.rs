@@ -16,7 +16,7 @@ use super::disk::{self, DataFile};
 use super::index::Index;
 use super::recent::Recent;
 use super::record::{self, Checkpoint, Kind, MAX_RECORD_BYTES, Place, Position, Record};
-use super::segment::{RESERVE, SegmentFile, segment_number, segment_path};
+use super::segment::{SegmentFile, is_reserve, segment_number, segment_path, unused_reserve};
 use super::{Entry, Identity, OpenError, RecordError};
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 /// Longest file that can be a segment: the largest size that can be chosen, plus one record that did not fit.
 /// Read whole when the log is opened.
-const MAX_FILE_BYTES: u64 = (super::MAX_SEGMENT_BYTES + 2 * MAX_RECORD_BYTES) as u64;
+pub(super) const MAX_FILE_BYTES: u64 = (super::MAX_SEGMENT_BYTES + 2 * MAX_RECORD_BYTES) as u64;
 const _: () = assert!(MAX_FILE_BYTES < u32::MAX as u64, "offsets are 32 bits wide");
 
 /// A log read back.
@@ -88,24 +88,39 @@ fn list(dir: &Path) -> Result<VecDeque<SegmentFile>, OpenError> {
     numbers.into_iter().map(open).collect()
 }
 
-/// Removes segments from the end that were prepared, but whose first write never became durable.
+/// Takes segments from the end that were prepared, but whose first write never became durable. They go into the
+/// reserve: on a full disk there may be no room to make others. Where there is no log, they leave no trace of one.
 fn drop_unbegun(dir: &Path, files: &mut VecDeque<SegmentFile>) -> Result<(), OpenError> {
-    let mut removed = false;
-    while let Some(file) = files.back() {
-        let bytes = read(file)?;
+    let mut unbegun = Vec::new();
+    while let Some(file) = files.pop_back() {
+        let bytes = read(&file)?;
         let begin = Place {
             segment: file.number,
             offset: 0,
         };
         match record::read_frame(begin, &bytes) {
-            Some(frame) if frame.kind == Kind::Checkpoint as u8 => break,
-            _ => refuse_if_durable(file, &bytes, 0)?,
+            Some(frame) if frame.kind == Kind::Checkpoint as u8 => {
+                files.push_back(file);
+                break;
+            }
+            _ => refuse_if_durable(&file, &bytes, 0)?,
         }
-        disk::remove(&file.data.path)?;
-        removed = true;
-        files.pop_back();
+        unbegun.push((file, bytes));
     }
-    if removed {
+    let is_dropped = !unbegun.is_empty();
+    for (file, bytes) in unbegun {
+        match unused_reserve(dir)?.filter(|_| !files.is_empty()) {
+            Some(path) => {
+                // A frame of its own could come to life again behind new ones.
+                if record::find_frame(file.number, &bytes, 0, 0).is_some() {
+                    file.data.zero(0, bytes.len() as u64)?;
+                }
+                disk::rename(&file.data.path, &path)?;
+            }
+            None => disk::remove(&file.data.path)?,
+        }
+    }
+    if is_dropped {
         disk::sync_dir(dir)?;
     }
     Ok(())
@@ -114,7 +129,7 @@ fn drop_unbegun(dir: &Path, files: &mut VecDeque<SegmentFile>) -> Result<(), Ope
 /// Whether there was a log in `dir`. The first segment is durable before anything else is written there; a member
 /// that has lost it has forgotten its vote, and must not come back under its number.
 fn had_log(dir: &Path) -> Result<bool, OpenError> {
-    let is_trace = |name: &String| name.starts_with("snap-") || name == RESERVE;
+    let is_trace = |name: &String| name.starts_with("snap-") || is_reserve(name);
     Ok(disk::names(dir)?.iter().any(is_trace))
 }
 

@@ -1,6 +1,6 @@
 //! Segments: the files the log consists of, and their names.
 
-use super::disk::{DataFile, DiskError};
+use super::disk::{self, DataFile, DiskError};
 use std::path::{Path, PathBuf};
 
 /// One file of the log.
@@ -34,8 +34,30 @@ pub(super) fn segment_number(name: &str) -> Option<u64> {
 
 /// Whether a file of this name belongs to the log.
 pub(in crate::ensemble) fn is_of_the_log(name: &str) -> bool {
-    segment_number(name).is_some() || name == RESERVE
+    segment_number(name).is_some() || is_reserve(name)
 }
 
+/// Files that wait in reserve: as many as a purge after a snapshot frees at once and the log needs until the next,
+/// about, so that in steady state nothing is zeroed. Each costs a segment's size of disk.
+pub(super) const RESERVES: usize = 4;
+
 /// The name under which a file waits that was a segment and can become one again.
-pub(super) const RESERVE: &str = "reserve.recycled";
+pub(super) fn reserve_path(dir: &Path, number: usize) -> PathBuf {
+    dir.join(format!("reserve-{number}.recycled"))
+}
+
+/// A name that no file of the reserve has; `None` if it is full.
+pub(super) fn unused_reserve(dir: &Path) -> Result<Option<PathBuf>, DiskError> {
+    for number in 0..RESERVES {
+        let path = reserve_path(dir, number);
+        if !disk::exists(&path)? {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether a file of this name waits to become a segment again.
+pub(super) fn is_reserve(name: &str) -> bool {
+    name.starts_with("reserve") && name.ends_with(".recycled")
+}

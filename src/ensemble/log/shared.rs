@@ -1,22 +1,32 @@
 //! What the log's handles and its writer both see.
 
+use super::disk::{DiskError, at};
+use super::headroom::Headroom;
 use super::index::Index;
 use super::recent::Recent;
 use super::record::Position;
 use super::segment::SegmentFile;
 use super::sizes::EntrySizes;
 use super::{Entry, Failure, LogId};
+use crate::ensemble::progress::Progress;
 use openraft::EntryPayload;
 use parking_lot::Mutex;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 use tokio::sync::watch;
 
 /// The log as its readers see it, and whether it has failed.
 pub(super) struct Shared {
     /// Held for memory operations only, never across I/O.
     pub(super) state: Mutex<State>,
-    /// Set once, by the writer.
+    /// Set once, by the writer or the preparer.
     pub(super) failure: watch::Sender<Option<Failure>>,
+    /// Of the writer, and of the thread that prepares its segments.
+    pub(super) progress: Arc<Progress>,
+    /// Whether more fits.
+    pub(super) headroom: Headroom,
 }
 
 /// The log as its readers see it.
@@ -40,10 +50,52 @@ pub(super) struct Location {
     pub(super) offset: u32,
 }
 
+/// Held by a thread of the log: if that panics, the log has failed.
+pub(super) struct FailureGuard {
+    shared: Arc<Shared>,
+    dir: PathBuf,
+}
+
+impl FailureGuard {
+    /// Where the thread tells what it does.
+    pub(super) fn progress(&self) -> &Progress {
+        &self.shared.progress
+    }
+}
+
+impl Drop for FailureGuard {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let panicked = at("write the log in", &self.dir)(io::Error::other("a thread panicked"));
+            let failure = Some(Failure(Arc::new(panicked)));
+            self.shared.failure.send_replace(failure);
+        }
+    }
+}
+
 impl Shared {
+    /// For a thread that works on the log in `dir`.
+    pub(super) fn failure_guard(self: &Arc<Shared>, dir: &Path) -> FailureGuard {
+        FailureGuard {
+            shared: self.clone(),
+            dir: dir.to_owned(),
+        }
+    }
+
     /// The failure, if the log has failed.
     pub(super) fn check(&self) -> Result<(), Failure> {
         self.failure.borrow().clone().map_or(Ok(()), Err)
+    }
+
+    /// Ends the log, unless it has ended already.
+    pub(super) fn fail(&self, error: DiskError) -> Failure {
+        let failure = Failure(Arc::new(error));
+        self.failure.send_if_modified(|now| {
+            let is_first = now.is_none();
+            now.get_or_insert(failure.clone());
+            is_first
+        });
+        failure
     }
 }
 
@@ -90,6 +142,11 @@ impl State {
         self.position.purge(upto);
         self.index.purge_to(upto.index);
         self.recent.purge_to(upto.index);
+    }
+
+    /// The index of the first entry there is.
+    pub(super) fn first(&self) -> Option<u64> {
+        self.index.first().or(self.recent.first())
     }
 
     /// Where the entries from `start` up to `end` are that are not in memory.

@@ -10,6 +10,8 @@ use super::segment::SegmentFile;
 use super::shared::Location;
 use super::{Entry, LogId, Vote};
 use crate::ensemble::types::Types;
+#[cfg(feature = "simulation")]
+use crate::simulation::{self, Mutant};
 use futures_util::{Stream, TryStreamExt, stream};
 use openraft::OptionalSend;
 use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
@@ -50,10 +52,15 @@ impl RaftLogReader<Types> for Log {
         Ok(self.inner.shared.state.lock().position.vote)
     }
 
+    /// The entries from `start` on, and none if that one is purged: openraft sends them as those behind
+    /// `start - 1`, and takes none as a heartbeat, after which it finds out that a snapshot is due.
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<Entry>> {
         let end = end.min(start.saturating_add(READ_ENTRIES));
         let on_disk = {
             let state = self.inner.shared.state.lock();
+            if state.first().is_none_or(|first| start < first) {
+                return Ok(Vec::new());
+            }
             let on_disk = state.on_disk(start, end);
             if on_disk.is_empty() {
                 return Ok(state.recent.range(start, end, READ_BYTES));
@@ -74,6 +81,7 @@ impl RaftLogReader<Types> for Log {
     {
         let (start, end) = bounds(&range);
         let parts = stream::try_unfold((self.clone(), start), move |(mut log, next)| async move {
+            let next = log.readable_from(next)?;
             if next >= end {
                 return Ok(None);
             }
@@ -125,6 +133,7 @@ impl RaftLogStorage<Types> for Log {
         I::IntoIter: OptionalSend,
     {
         self.inner.shared.check()?;
+        failpoint!("append-before");
         let mut part = Part::default();
         for entry in entries {
             part.push(entry)?;
@@ -133,7 +142,9 @@ impl RaftLogStorage<Types> for Log {
                 self.queue_part(full, IOFlushed::noop()).await?;
             }
         }
-        self.queue_part(part, callback).await
+        self.queue_part(part, callback).await?;
+        failpoint!("append-after");
+        Ok(())
     }
 
     async fn truncate_after(&mut self, last_log_id: Option<LogId>) -> io::Result<()> {
@@ -142,6 +153,18 @@ impl RaftLogStorage<Types> for Log {
     }
 
     async fn purge(&mut self, log_id: LogId) -> io::Result<()> {
+        #[cfg(feature = "simulation")]
+        let log_id = match simulation::is_mutant(Mutant::PurgeTooFar) {
+            true => self
+                .inner
+                .shared
+                .state
+                .lock()
+                .position
+                .last
+                .unwrap_or(log_id),
+            false => log_id,
+        };
         self.ask(|answer| Command::Purge(log_id, answer)).await
     }
 }
@@ -156,6 +179,20 @@ impl Log {
         answered.await.unwrap_or_else(ended)
     }
 
+    /// Where a range begins that begins at `start`; an error if entries of it are purged. What is read as a stream
+    /// is applied, and nothing is purged before it is applied or in a snapshot that is installed.
+    fn readable_from(&self, start: u64) -> io::Result<u64> {
+        let state = self.inner.shared.state.lock();
+        match state.position.purged {
+            Some(purged) if start <= purged.index => {
+                let text =
+                    format!("entry {start} is to be applied, those up to {purged} are purged");
+                Err(io::Error::other(text))
+            }
+            _ => Ok(start.max(state.first().unwrap_or(start))),
+        }
+    }
+
     /// Shows a part to readers and queues it; does both or, if it is cancelled while there is no room, neither.
     async fn queue_part(&self, part: Part, callback: IOFlushed<Types>) -> io::Result<()> {
         let room = self.inner.room().await?;
@@ -164,6 +201,7 @@ impl Log {
             let hole = "the entries do not follow the last one in the log";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, hole));
         }
+        self.inner.shared.headroom.queue(part.encoded.frame_bytes());
         room.send(Command::Append(part.encoded, callback));
         Ok(())
     }
@@ -215,7 +253,7 @@ async fn read_all(places: Vec<Location>, budget: usize) -> io::Result<Vec<Entry>
         }
         Ok(entries)
     };
-    tokio::task::spawn_blocking(read)
+    crate::net::off_runtime(read)
         .await
         .map_err(io::Error::other)?
 }

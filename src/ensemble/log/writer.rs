@@ -9,13 +9,15 @@
 //! Invariants: nothing is answered before it is durable; answers leave in the order of the queue; after the first
 //! failed write or sync everything is answered with that failure, and nothing is written any more.
 
-use super::command::{self, Command, Encoded};
+use super::command::{self, Command, Encoded, Waiter};
 use super::disk::DiskError;
 use super::preparer::Preparer;
 use super::record::{self, Checkpoint, HEADER_BYTES, Kind, Place, Position};
 use super::segment::SegmentFile;
 use super::shared::{Shared, State};
 use super::{Failure, Identity, LogId, Vote};
+#[cfg(feature = "simulation")]
+use crate::simulation::{Fact, Mutant, note};
 use crate::telemetry::Metrics;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -34,6 +36,16 @@ enum Effect {
     Vote(Vote),
     Truncate(Option<LogId>),
     Purge(LogId),
+}
+
+/// A batch that was written, or was not.
+struct Written {
+    result: Result<(), DiskError>,
+    waiters: Vec<Waiter>,
+    /// Bytes of its entries.
+    appended: usize,
+    needs_sync: bool,
+    has_vote: bool,
 }
 
 /// The state of the thread.
@@ -100,27 +112,57 @@ impl Writer {
             }
             _ => writer.mark()?,
         }
-        writer.preparer.prepare(writer.current().number + 1);
+        writer.tell_room(0);
         Ok(writer)
     }
 
     /// Works until the last handle is gone.
+    #[cfg(not(feature = "simulation"))]
     pub(super) fn run(mut self, mut queue: mpsc::Receiver<Command>) {
         let mut failure = None;
         while let Some(first) = queue.blocking_recv() {
-            let mut batch = vec![first];
-            while batch.len() < BATCH_COMMANDS
-                && let Ok(next) = queue.try_recv()
-            {
-                batch.push(next);
-            }
+            let batch = gather(first, &mut queue);
             if failure.is_none() {
-                failure = self.commit(batch).err();
+                self.shared.progress.begin();
+                let written = self.write(batch);
+                failure = self.settle(written).err();
+                self.shared.progress.end();
             } else {
-                let waiters = batch.into_iter().filter_map(Command::into_waiter);
-                command::answer(waiters, failure.as_ref());
+                refuse(batch, failure.as_ref());
             }
         }
+        self.close(failure.as_ref());
+    }
+
+    /// As `run`, with a moment between writing and syncing in which power may be cut.
+    #[cfg(feature = "simulation")]
+    pub(super) async fn run_simulated(mut self, mut queue: mpsc::Receiver<Command>) {
+        use crate::simulation::sync_delay;
+        let mut failure = None;
+        loop {
+            let first = tokio::select! {
+                first = queue.recv() => first,
+                () = tokio::time::sleep(super::preparer::FULL_RETRY) => {
+                    self.preparer.try_again();
+                    continue;
+                }
+            };
+            let Some(first) = first else { break };
+            let batch = gather(first, &mut queue);
+            if failure.is_none() {
+                self.shared.progress.begin();
+                let written = self.write(batch);
+                tokio::time::sleep(sync_delay()).await;
+                failure = self.settle(written).err();
+                self.shared.progress.end();
+            } else {
+                refuse(batch, failure.as_ref());
+            }
+        }
+        self.close(failure.as_ref());
+    }
+
+    fn close(&mut self, failure: Option<&Failure>) {
         if failure.is_none() {
             // Whatever was written before is durable, so a failure here loses nothing.
             let staged = self.stage_committed();
@@ -128,10 +170,16 @@ impl Writer {
         }
     }
 
-    /// Makes a batch durable and answers it.
-    fn commit(&mut self, batch: Vec<Command>) -> Result<(), Failure> {
+    /// Writes a batch.
+    fn write(&mut self, batch: Vec<Command>) -> Written {
         let needs_sync = batch.iter().any(Command::needs_sync);
         let has_vote = batch.iter().any(|c| matches!(c, Command::Vote(..)));
+        let appended = batch.iter().map(Command::bytes).sum();
+        if has_vote {
+            failpoint!("vote-before-save");
+        } else {
+            failpoint!("log-before-write");
+        }
         let mut written = self.stage_committed();
         let mut waiters = Vec::with_capacity(batch.len());
         for command in batch {
@@ -140,20 +188,46 @@ impl Writer {
             }
             waiters.extend(command.into_waiter());
         }
-        let written = written.and_then(|()| {
-            self.flush()?;
+        Written {
+            result: written.and_then(|()| self.flush()),
+            waiters,
+            appended,
+            needs_sync,
+            has_vote,
+        }
+    }
+
+    /// Makes what was written durable and answers it.
+    fn settle(&mut self, written: Written) -> Result<(), Failure> {
+        let Written {
+            result,
+            waiters,
+            appended,
+            needs_sync,
+            has_vote,
+        } = written;
+        #[cfg(feature = "simulation")]
+        let needs_sync = needs_sync && !crate::simulation::is_mutant(Mutant::AckBeforeSync);
+        let written = result.and_then(|()| {
             if needs_sync {
+                failpoint!("log-before-sync");
                 self.sync()?;
+                failpoint!("log-after-sync");
             }
             // A vote may stay the last record for long, with nothing after it to prove that it was durable.
             if has_vote { self.mark() } else { Ok(()) }
         });
-        let failure = written.err().map(|error| Failure(Arc::new(error)));
-        match &failure {
-            None => self.publish(),
-            Some(failure) => {
-                self.shared.failure.send_replace(Some(failure.clone()));
-            }
+        if has_vote {
+            failpoint!("vote-after-save");
+        }
+        // Something else may have failed meanwhile, and then nothing is acknowledged any more.
+        let failure = match written {
+            Ok(()) => self.shared.check().err(),
+            Err(error) => Some(self.shared.fail(error)),
+        };
+        if failure.is_none() {
+            self.publish();
+            self.tell_room(appended);
         }
         command::answer(waiters, failure.as_ref());
         failure.map_or(Ok(()), Err)
@@ -174,6 +248,7 @@ impl Writer {
                 self.effects.push(Effect::Truncate(*after));
             }
             Command::Purge(upto, _) => {
+                failpoint!("purge-before-write");
                 self.stage(Kind::Purge, &record::payload(upto))?;
                 self.position.purge(*upto);
                 self.effects.push(Effect::Purge(*upto));
@@ -258,12 +333,7 @@ impl Writer {
         self.flush()?;
         self.sync()?;
         let next = self.current().number + 1;
-        let file = self.preparer.take().or_else(|error| {
-            // Perhaps the disk was full then and is not now. Nothing has been lost so far.
-            tracing::warn!(%error, cause = %error.source, "preparing a log segment again");
-            self.preparer.prepare(next);
-            self.preparer.take()
-        })?;
+        let file = self.preparer.take()?;
         self.preparer.prepare(next + 1);
         let previous_end = self.written as u32;
         self.segments.push_back(Arc::new(file));
@@ -271,6 +341,12 @@ impl Writer {
         self.durable = 0;
         self.stage_checkpoint(previous_end);
         Ok(())
+    }
+
+    /// Tells how much is left, now that so many bytes of entries have arrived.
+    fn tell_room(&self, arrived: usize) {
+        let left = self.capacity.saturating_sub(self.written);
+        self.shared.headroom.arrive(arrived, left);
     }
 
     /// Leaves a frame that proves that everything before it had been durable. Not synced: it is of use once it
@@ -285,6 +361,7 @@ impl Writer {
             self.current()
                 .data
                 .write(&self.staged, self.written as u64)?;
+            self.shared.progress.step();
             self.written += self.staged.len();
             let bytes = self.staged.len() as u64;
             self.metrics.coordination.log_bytes.inc_by(bytes);
@@ -297,6 +374,7 @@ impl Writer {
         let timer = self.metrics.coordination.log_fsync.start_timer();
         self.current().data.sync()?;
         timer.observe_duration();
+        self.shared.progress.step();
         self.durable = self.written;
         Ok(())
     }
@@ -308,9 +386,19 @@ impl Writer {
         for effect in self.effects.drain(..) {
             match effect {
                 Effect::Entries(file, first, offsets) => state.locate(&file, first, &offsets),
-                Effect::Vote(vote) => state.position.vote = Some(vote),
+                Effect::Vote(vote) => {
+                    #[cfg(feature = "simulation")]
+                    note(Fact::Voted {
+                        term: vote.leader_id.term,
+                        candidate: vote.leader_id.node_id,
+                    });
+                    state.position.vote = Some(vote);
+                }
                 Effect::Truncate(after) => state.truncate(after),
                 Effect::Purge(upto) => {
+                    failpoint!("purge-after-sync");
+                    #[cfg(feature = "simulation")]
+                    note(Fact::Purged { index: upto.index });
                     state.purge(upto);
                     purged = true;
                 }
@@ -330,6 +418,23 @@ impl Writer {
     fn current(&self) -> &Arc<SegmentFile> {
         self.segments.back().expect("there is always a segment")
     }
+}
+
+/// A command and all that waits behind it.
+fn gather(first: Command, queue: &mut mpsc::Receiver<Command>) -> Vec<Command> {
+    let mut batch = vec![first];
+    while batch.len() < BATCH_COMMANDS
+        && let Ok(next) = queue.try_recv()
+    {
+        batch.push(next);
+    }
+    batch
+}
+
+/// Answers a batch that is not written.
+fn refuse(batch: Vec<Command>, failure: Option<&Failure>) {
+    let waiters = batch.into_iter().filter_map(Command::into_waiter);
+    command::answer(waiters, failure);
 }
 
 /// The number of the oldest segment that holds an entry, or else of the current one.

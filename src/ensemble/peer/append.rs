@@ -10,10 +10,12 @@
 //! ```
 
 use super::frame::{FrameReader, FrameWriter, Framed};
-use super::hello::{Me, Purpose, dial};
+use super::hello::{Me, Purpose, Refusal, dial};
 use super::link::LinkError;
 use super::message::{AppendFrame, AppendReply};
 use super::reach::Reach;
+use crate::ensemble::census::Census;
+use crate::ensemble::contact::Contact;
 use crate::ensemble::limits::APPEND_STALL;
 use crate::ensemble::types::Types;
 use futures_util::{Stream, StreamExt};
@@ -30,18 +32,30 @@ pub(super) struct AppendLink {
     me: Me,
     to: u64,
     address: String,
+    contact: Arc<Contact>,
     reach: Reach,
+    census: Arc<Census>,
     kept: Option<Framed>,
 }
 
 impl AppendLink {
-    /// A link to member `to` at `address`; connects on first use and tells `reach` how that went.
-    pub(super) fn new(me: Me, to: u64, address: &str, reach: Reach) -> AppendLink {
+    /// A link to member `to` at `address`; connects on first use and tells `reach` how that went. Carries nothing while
+    /// `contact` is silenced, and to nobody whom `census` objects to.
+    pub(super) fn new(
+        me: &Me,
+        to: u64,
+        address: &str,
+        contact: Arc<Contact>,
+        reach: Reach,
+        census: Arc<Census>,
+    ) -> AppendLink {
         AppendLink {
-            me,
+            me: me.clone(),
             to,
             address: address.into(),
+            contact,
             reach,
+            census,
             kept: None,
         }
     }
@@ -85,7 +99,17 @@ impl AppendLink {
         };
         let owed = Arc::new(AtomicUsize::new(0));
         let input = futures_util::stream::iter([first]).chain(rest);
-        let pump = tokio::spawn(pump(input, framed.writer, owed.clone()));
+        let (pumped, contact) = (
+            pump(input, framed.writer, owed.clone()),
+            self.contact.clone(),
+        );
+        let pump = tokio::spawn(async move {
+            tokio::select! {
+                biased;
+                () = contact.silenced() => Err(io::ErrorKind::ConnectionAborted.into()),
+                pumped = pumped => pumped,
+            }
+        });
         Ok(Results {
             link: self,
             reader: framed.reader,
@@ -97,7 +121,16 @@ impl AppendLink {
 
 impl AppendLink {
     async fn dial(&self) -> Result<Framed, LinkError> {
-        let dialled = dial(&self.address, self.me, Some(self.to), Purpose::Append).await;
+        let dialled = dial(&self.address, &self.me, Some(self.to), Purpose::Append).await;
+        let dialled = dialled.and_then(|(framed, welcome)| {
+            let judged = match self.census.is_reverted(self.to, welcome.last) {
+                true => Err(Refusal::Outdated(self.to)),
+                false => self.census.judge(&welcome.host()),
+            };
+            let address = self.address.clone();
+            judged.map_err(|refusal| LinkError::Refused { address, refusal })?;
+            Ok(framed)
+        });
         self.reach
             .dialled(self.to, &self.address, dialled.as_ref().err());
         dialled
@@ -124,6 +157,9 @@ impl<'s> Results<'s> {
         match self.reply().await {
             Ok(AppendReply::Result(result)) => {
                 self.owed.fetch_sub(1, Ordering::Relaxed);
+                if let Ok(Some(matched)) = &result {
+                    self.link.census.acknowledged(self.link.to, matched.index());
+                }
                 // openraft sends nothing more on a stream after a rejection, so neither is the rest read.
                 let rest = result.is_ok().then_some(self);
                 Some((Ok(result), rest))

@@ -3,8 +3,8 @@
 use super::frame::{FrameReader, FrameWriter};
 use super::hello::{Me, Purpose, dial};
 use super::link::LinkError;
-use super::message::{Forwarded, Refused};
-use crate::ensemble::types::Proposal;
+use super::message::{ForwardReply, Forwarded};
+use crate::ensemble::types::{Origin, Proposal};
 use std::io;
 
 /// The connection on which this member forwards its clients' proposals to one leader.
@@ -31,10 +31,10 @@ impl ForwardLink {
     /// [`LinkError`] when it cannot be reached.
     pub(in crate::ensemble) async fn dial(
         address: &str,
-        me: Me,
+        me: &Me,
         to: u64,
     ) -> Result<ForwardLink, LinkError> {
-        let framed = dial(address, me, Some(to), Purpose::Forward).await?;
+        let (framed, _) = dial(address, me, Some(to), Purpose::Forward).await?;
         Ok(ForwardLink {
             reader: framed.reader,
             writer: framed.writer,
@@ -55,14 +55,18 @@ impl ForwardLink {
             .map_err(ForwardError::Io)
     }
 
-    /// Waits until the leader refuses or the connection fails; there is no other end.
+    /// Waits until the leader refuses proposals that were sent for want of room, and tells which.
+    ///
+    /// # Errors
+    /// [`ForwardError`] when it refuses everything or the connection fails.
     ///
     /// # Cancel safety
-    /// Safe: a refusal half read is completed by the next call.
-    pub(in crate::ensemble) async fn ended(&mut self) -> ForwardError {
-        match self.reader.message::<Refused>().await {
-            Ok(Refused) => ForwardError::NotLeader,
-            Err(error) => ForwardError::Io(error),
+    /// Safe: what was half read is completed by the next call.
+    pub(in crate::ensemble) async fn news(&mut self) -> Result<Vec<Origin>, ForwardError> {
+        match self.reader.message::<ForwardReply>().await {
+            Ok(ForwardReply::Full(refused)) => Ok(refused),
+            Ok(ForwardReply::Refused) => Err(ForwardError::NotLeader),
+            Err(error) => Err(ForwardError::Io(error)),
         }
     }
 }

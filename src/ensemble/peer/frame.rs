@@ -3,14 +3,15 @@
 //! The writing half gathers: what is queued together leaves in one system call, which costs both members more
 //! than all else about a small frame.
 
+use crate::net::TcpStream;
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::{FutureExt, Stream, StreamExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
 
 /// Largest frame between members, bytes. The largest legitimate ones are a batch of appended entries and a
 /// batch of forwarded proposals, each bounded by [`super::super::limits::BATCH_BYTES`] plus one oversize entry.
@@ -29,6 +30,9 @@ const READ_ROOM: usize = 1 << 10;
 /// Bytes gathered after which they leave, whatever else there is to say.
 const GATHERED: usize = 64 << 10;
 
+/// Longest wait for one who is refused to close.
+const DRAIN: Duration = Duration::from_millis(100);
+
 /// A buffer that grew beyond this many bytes is given back once it is sent.
 const KEPT_BUFFER: usize = 1 << 20;
 
@@ -42,8 +46,24 @@ pub(in crate::ensemble) struct Framed {
 
 impl Framed {
     /// Frames over a fresh connection.
-    pub(super) fn new(stream: TcpStream) -> Framed {
+    pub(super) fn plain(stream: TcpStream) -> Framed {
         let (read, write) = stream.into_split();
+        Framed::of(Box::new(read), Box::new(write))
+    }
+
+    /// Frames within TLS. A lock that nobody holds for long joins both halves, which plain sockets do without.
+    pub(super) fn secure<S>(stream: S) -> Framed
+    where
+        S: AsyncRead + AsyncWrite + Send + Sync + Unpin + 'static,
+    {
+        let (read, write) = tokio::io::split(stream);
+        Framed::of(Box::new(read), Box::new(write))
+    }
+
+    fn of(
+        read: Box<dyn AsyncRead + Send + Sync + Unpin>,
+        write: Box<dyn AsyncWrite + Send + Sync + Unpin>,
+    ) -> Framed {
         Framed {
             reader: FrameReader {
                 socket: read,
@@ -59,7 +79,7 @@ impl Framed {
 
 /// The reading half.
 pub(in crate::ensemble) struct FrameReader {
-    socket: OwnedReadHalf,
+    socket: Box<dyn AsyncRead + Send + Sync + Unpin>,
     buffer: BytesMut,
 }
 
@@ -87,13 +107,30 @@ impl FrameReader {
             if self.buffer.capacity() - self.buffer.len() < missing {
                 self.buffer.reserve(missing.max(READ_CHUNK));
             }
-            if self.socket.read_buf(&mut self.buffer).await? == 0 {
+            if self.read().await? == 0 {
                 return match self.buffer.is_empty() {
                     true => Ok(None),
                     false => Err(io::ErrorKind::UnexpectedEof.into()),
                 };
             }
         }
+    }
+
+    /// More of what the other side says; 0 at the end.
+    async fn read(&mut self) -> io::Result<usize> {
+        match self.socket.read_buf(&mut self.buffer).await {
+            // A process that ends says no goodbye within TLS. Frames have lengths, so nothing is cut off unnoticed.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
+            read => read,
+        }
+    }
+
+    /// Throws away what has arrived, or arrives within [`DRAIN`].
+    pub(super) async fn drain(&mut self) {
+        let all = async {
+            while self.buffer.len() < READ_CHUNK && matches!(self.read().await, Ok(1..)) {}
+        };
+        let _ = timeout(DRAIN, all).await;
     }
 
     /// The next frame, decoded; an end of the stream is an error.
@@ -105,7 +142,7 @@ impl FrameReader {
 
 /// The writing half. After a write that failed or was cancelled, it is of no use any more.
 pub(in crate::ensemble) struct FrameWriter {
-    socket: OwnedWriteHalf,
+    socket: Box<dyn AsyncWrite + Send + Sync + Unpin>,
     buffer: Vec<u8>,
 }
 
@@ -139,6 +176,8 @@ impl FrameWriter {
     /// Sends what is queued.
     pub(super) async fn flush(&mut self) -> io::Result<()> {
         self.socket.write_all(&self.buffer).await?;
+        // TLS may hold back the end of it.
+        self.socket.flush().await?;
         self.buffer.clear();
         self.buffer.shrink_to(KEPT_BUFFER);
         Ok(())

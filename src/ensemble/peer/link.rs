@@ -3,7 +3,9 @@
 use super::frame::Framed;
 use super::hello::{Me, Purpose, Refusal, dial};
 use super::message::{Answer, Ask};
+use crate::ensemble::census::Census;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -12,6 +14,9 @@ pub(in crate::ensemble) struct Link {
     me: Me,
     to: Option<u64>,
     address: String,
+    purpose: Purpose,
+    /// Judges who answers.
+    census: Option<Arc<Census>>,
     connection: Option<Framed>,
 }
 
@@ -28,7 +33,7 @@ pub(in crate::ensemble) enum LinkError {
         source: io::Error,
     },
     /// It does not want to talk to us.
-    #[error("member at {address} refused the connection")]
+    #[error("member at {address} refused the connection, or was refused")]
     Refused {
         /// Where it is.
         address: String,
@@ -40,12 +45,28 @@ pub(in crate::ensemble) enum LinkError {
 
 impl Link {
     /// A link to member `to` (whoever answers, when `None`) at `address`; connects on first use.
-    pub(in crate::ensemble) fn new(me: Me, to: Option<u64>, address: &str) -> Link {
+    pub(in crate::ensemble) fn new(me: &Me, to: Option<u64>, address: &str) -> Link {
         Link {
-            me,
+            me: me.clone(),
             to,
             address: address.into(),
+            purpose: Purpose::Control,
+            census: None,
             connection: None,
+        }
+    }
+
+    /// This link, but not to a member that `census` objects to.
+    pub(super) fn judged(self, census: Arc<Census>) -> Link {
+        let census = Some(census);
+        Link { census, ..self }
+    }
+
+    /// A link for a node that is no member, to whoever answers at `address`.
+    pub(in crate::ensemble) fn inquiry(me: &Me, address: &str) -> Link {
+        Link {
+            purpose: Purpose::Inquiry,
+            ..Link::new(me, None, address)
         }
     }
 
@@ -64,7 +85,7 @@ impl Link {
         let attempt = async {
             let mut connection = match self.connection.take() {
                 Some(connection) => connection,
-                None => dial(&self.address, self.me, self.to, Purpose::Control).await?,
+                None => self.dial().await?,
             };
             let answer = exchange(&mut connection, ask)
                 .await
@@ -75,6 +96,19 @@ impl Link {
         timeout(deadline, attempt)
             .await
             .unwrap_or_else(|_| Err(io_error(&self.address, io::ErrorKind::TimedOut.into())))
+    }
+}
+
+impl Link {
+    async fn dial(&self) -> Result<Framed, LinkError> {
+        let (framed, welcome) = dial(&self.address, &self.me, self.to, self.purpose).await?;
+        let judge = |census: &Arc<Census>| census.judge(&welcome.host());
+        let judged = self.census.as_ref().map_or(Ok(()), judge);
+        judged.map_err(|refusal| LinkError::Refused {
+            address: self.address.clone(),
+            refusal,
+        })?;
+        Ok(framed)
     }
 }
 

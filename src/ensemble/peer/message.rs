@@ -1,8 +1,13 @@
 //! The messages members exchange.
 
-use crate::ensemble::reconfig::{ReconfigError, Reconfiguration};
-use crate::ensemble::types::{Member, Proposal, Types};
-use crate::tree::{SessionId, Zxid};
+use crate::ensemble::admission::{AdmissionRefusal, Application};
+use crate::ensemble::digest::DigestPoint;
+use crate::ensemble::papers::Number;
+use crate::ensemble::reconfig::{Alteration, Altered, ReconfigError};
+use crate::ensemble::roll::Roll;
+use crate::ensemble::survey::Survey;
+use crate::ensemble::types::{Origin, Proposal, Types};
+use crate::tree::SessionId;
 use openraft::alias::{LogIdOf, SnapshotMetaOf, VoteOf};
 use openraft::errors::RaftError;
 use openraft::raft::{
@@ -24,14 +29,49 @@ pub(in crate::ensemble) enum Ask {
     ReadIndex,
     /// To the leader: these sessions gave signs of life.
     Touch(Vec<Touch>),
-    /// To the leader: add this observer.
-    Join(u64, Member),
+    /// To the leader: this member is reached at another address now.
+    Move(String),
     /// To the leader of this vote: do you still lead?
     Leads(VoteOf<Types>),
     /// To a voter: do you have proof that the leader of this vote is gone?
     IsOver(VoteOf<Types>),
     /// To the leader: change the members.
-    Reconfigure(Reconfiguration),
+    Alter(Alteration),
+    /// To a voter: is there room for more on your disk?
+    HasRoom,
+    /// To any member: this is my digest, what is yours there?
+    Digest(DigestPoint),
+    /// To anybody: are you a member, and of what?
+    Standing,
+    /// To a member: admit this node.
+    Admit(Application),
+    /// To the leader: how are the members?
+    Survey,
+    /// To a member: may I take part, my log ending there?
+    MayTakePart(Option<u64>),
+}
+
+/// What a node says of itself to one that is no member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::ensemble) enum Presence {
+    /// It waits for the others to found an ensemble with.
+    Waiting {
+        /// Its name.
+        name: String,
+        /// What its list of founders comes to.
+        list: u64,
+        /// What it drew.
+        nonce: u64,
+    },
+    /// It is to be admitted to an ensemble that is there.
+    Joining,
+    /// It is a member.
+    Member {
+        /// Which one, of what.
+        number: Number,
+        /// Who founded that, if it was there.
+        roll: Option<Roll>,
+    },
 }
 
 /// What a voter knows about a leader that seems gone.
@@ -61,7 +101,7 @@ pub(in crate::ensemble) enum Answer {
     TransferLeader(TransferLeaderResponse<Types>),
     /// To [`Ask::ReadIndex`].
     ReadIndex(u64),
-    /// To [`Ask::Touch`] and [`Ask::Join`].
+    /// To [`Ask::Touch`], [`Ask::Move`] and [`Ask::HasRoom`].
     Done,
     /// This member cannot do it now: it is not the leader, or has lost its quorum.
     NotNow,
@@ -69,8 +109,18 @@ pub(in crate::ensemble) enum Answer {
     Leads(bool),
     /// To [`Ask::IsOver`].
     IsOver(Witness),
-    /// To [`Ask::Reconfigure`].
-    Reconfigured(Result<Zxid, ReconfigError>),
+    /// To [`Ask::Alter`].
+    Altered(Result<Altered, ReconfigError>),
+    /// To [`Ask::Digest`]; `None` if it is not known there, or not to be trusted.
+    Digest(Option<u64>),
+    /// To [`Ask::Standing`].
+    Standing(Presence),
+    /// To [`Ask::Survey`].
+    Survey(Survey),
+    /// To [`Ask::MayTakePart`].
+    MayTakePart(bool),
+    /// To [`Ask::Admit`].
+    Admission(Result<Number, AdmissionRefusal>),
 }
 
 /// What the dialling side sends on an append connection.
@@ -95,9 +145,14 @@ pub(super) enum AppendReply {
 #[derive(Serialize, Deserialize)]
 pub(super) struct Forwarded(pub(super) Vec<Proposal>);
 
-/// The leader's only answer on a forward connection: it did not take the last batch, and closes.
+/// What the leader answers on a forward connection; to a batch that it took, nothing.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Refused;
+pub(super) enum ForwardReply {
+    /// It did not take the last batch, and closes.
+    Refused,
+    /// It did not take these proposals, for which there is no room on disk.
+    Full(Vec<Origin>),
+}
 
 /// Opens the transfer of a snapshot file of `bytes` bytes, which follow as raw frames.
 #[derive(Serialize, Deserialize)]
@@ -108,6 +163,22 @@ pub(super) struct SnapshotOffer {
     pub(super) meta: SnapshotMetaOf<Types>,
     /// Length of the file.
     pub(super) bytes: u64,
+}
+
+/// Asks for the leader's tree, to rebuild a wrong one.
+#[derive(Serialize, Deserialize)]
+pub(super) struct SnapshotWanted {
+    /// What it must cover at least.
+    pub(super) at_least: u64,
+}
+
+/// The answer to [`SnapshotWanted`].
+#[derive(Serialize, Deserialize)]
+pub(super) enum SnapshotSupply {
+    /// A file of so many bytes follows as raw frames.
+    Follows(u64),
+    /// There is none to be had, and why.
+    Refused(String),
 }
 
 /// The end of a snapshot transfer.

@@ -6,8 +6,11 @@ use super::link::{Link, LinkError};
 use super::message::{Answer, Ask};
 use super::reach::Reach;
 use super::snapshot::send_snapshot;
+use crate::ensemble::census::Census;
+use crate::ensemble::contact::Contact;
 use crate::ensemble::limits::{ASK_TIMEOUT, BACKOFF_MAX, BACKOFF_MIN};
 use crate::ensemble::snapshot::SnapshotFile;
+use crate::ensemble::transfers::Transfers;
 use crate::ensemble::types::{Member, Types};
 use futures_util::{Stream, StreamExt};
 use openraft::alias::{SnapshotOf, VoteOf};
@@ -20,19 +23,32 @@ use openraft::raft::{
 };
 use openraft::{AnyError, OptionalSend};
 use std::future::Future;
+use std::sync::Arc;
 
 /// Makes a [`Peer`] for each member openraft wants to talk to.
 #[derive(Clone)]
 pub(in crate::ensemble) struct Peers {
     me: Me,
+    contact: Arc<Contact>,
     reach: Reach,
+    census: Arc<Census>,
+    transfers: Arc<Transfers>,
 }
 
 impl Peers {
-    /// The peers of member `me`.
-    pub(in crate::ensemble) fn new(me: Me) -> Peers {
+    /// The peers of member `me`, to whom it speaks unless its `contact` is silenced or `census` objects to them;
+    /// snapshots sent to them count in `transfers`.
+    pub(in crate::ensemble) fn new(
+        me: Me,
+        contact: Arc<Contact>,
+        census: Arc<Census>,
+        transfers: Arc<Transfers>,
+    ) -> Peers {
         Peers {
             me,
+            census,
+            contact,
+            transfers,
             reach: Reach::default(),
         }
     }
@@ -42,13 +58,23 @@ impl RaftNetworkFactory<Types> for Peers {
     type Network = Peer;
 
     async fn new_client(&mut self, id: u64, member: &Member) -> Peer {
-        let (me, to, address) = (self.me, id, member.address.clone());
+        let (me, to, address) = (&self.me, id, member.address.clone());
+        me.transport.hear(id, &member.name);
         Peer {
-            control: Link::new(me, Some(to), &address),
-            append: AppendLink::new(me, to, &address, self.reach.clone()),
-            me,
+            control: Link::new(me, Some(to), &address).judged(self.census.clone()),
+            append: AppendLink::new(
+                me,
+                to,
+                &address,
+                self.contact.clone(),
+                self.reach.clone(),
+                self.census.clone(),
+            ),
+            contact: self.contact.clone(),
+            me: me.clone(),
             to,
             address,
+            transfers: self.transfers.clone(),
         }
     }
 }
@@ -59,8 +85,10 @@ pub(in crate::ensemble) struct Peer {
     me: Me,
     to: u64,
     address: String,
+    contact: Arc<Contact>,
     control: Link,
     append: AppendLink,
+    transfers: Arc<Transfers>,
 }
 
 impl Peer {
@@ -69,6 +97,9 @@ impl Peer {
         ask: Ask,
         option: RPCOption,
     ) -> Result<VoteResponse<Types>, RPCError<Types>> {
+        if self.contact.is_silenced() {
+            return Err(unreachable(&Silenced));
+        }
         match self
             .control
             .ask(&ask, option.soft_ttl().min(ASK_TIMEOUT))
@@ -142,9 +173,16 @@ impl RaftNetworkV2<Types> for Peer {
         cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         _: RPCOption,
     ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
+        let mut transfer = self.transfers.begin();
         tokio::select! {
             closed = cancel => Err(StreamingError::Closed(closed)),
-            sent = send_snapshot(&self.address, self.me, self.to, vote, &snapshot) => {
+            () = self.contact.silenced() => {
+                Err(StreamingError::Unreachable(Unreachable::new(&Silenced)))
+            }
+            sent = send_snapshot(&self.address, &self.me, self.to, vote, &snapshot) => {
+                if sent.is_ok() {
+                    transfer.arrived();
+                }
                 sent.map_err(|e| StreamingError::Unreachable(Unreachable::new(&e)))
             }
         }
@@ -175,6 +213,11 @@ impl RaftNetworkV2<Types> for Peer {
         Some(Backoff::new(steps))
     }
 }
+
+/// This member has a fault that forbids it to speak to others.
+#[derive(Debug, thiserror::Error)]
+#[error("this member has a fault and keeps silent")]
+struct Silenced;
 
 fn unreachable(error: &(impl std::error::Error + 'static)) -> RPCError<Types> {
     RPCError::Unreachable(Unreachable::new(error))

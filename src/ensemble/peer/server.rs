@@ -1,24 +1,30 @@
 //! The listening side: hears other members and passes what they say to Raft.
 
 use super::frame::{FrameWriter, Framed};
-use super::hello::{Me, Purpose, accept};
-use super::message::{Answer, AppendFrame, AppendReply, Ask, Forwarded, Refused, SnapshotReply};
+use super::hello::{Caller, Greeted, Me, Purpose, accept};
+use super::message::{
+    Answer, AppendFrame, AppendReply, Ask, ForwardReply, Forwarded, SnapshotReply,
+};
 use super::snapshot::receive_snapshot;
+use super::strangers::Strangers;
+use crate::ensemble::admission::{AdmissionRefusal, pass_on};
 use crate::ensemble::contact::Contact;
-use crate::ensemble::duties::{Duties, UnderWay};
+use crate::ensemble::duties::{Duties, Proposed, UnderWay};
 use crate::ensemble::handle::Ensemble;
-use crate::ensemble::limits::{OLD_RESULT_DELAY, PEER_CONNECTIONS};
+use crate::ensemble::limits::{OLD_RESULT_DELAY, PEER_CONNECTIONS, PEER_GREETINGS};
 use crate::ensemble::machine::Machine;
 use crate::ensemble::reconfig::change;
 use crate::ensemble::snapshot::SnapshotStore;
 use crate::ensemble::takeover::witness;
 use crate::ensemble::types::Types;
+use crate::net::{TcpListener, TcpStream, TlsFailure};
+use crate::telemetry::contained;
 use futures_util::{Stream, StreamExt};
 use openraft::Raft;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -37,6 +43,8 @@ pub(in crate::ensemble) struct PeerServer {
     pub(in crate::ensemble) ensemble: Ensemble,
     /// What only the leader can do for its peers.
     pub(in crate::ensemble) duties: Arc<Duties>,
+    /// Who was refused of late.
+    pub(in crate::ensemble) strangers: Strangers,
 }
 
 /// Serves peers on `listener` until `stop`.
@@ -47,23 +55,32 @@ pub(in crate::ensemble) async fn serve(
 ) {
     let mut connections = JoinSet::new();
     let room = Arc::new(Semaphore::new(PEER_CONNECTIONS));
+    let greetings = Arc::new(Semaphore::new(PEER_GREETINGS));
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
             Some(_) = connections.join_next() => continue,
             accepted = listener.accept() => accepted,
         };
-        match (accepted, room.clone().try_acquire_owned()) {
-            (Ok((stream, peer)), Ok(permit)) => {
+        let permits = (
+            room.clone().try_acquire_owned(),
+            greetings.clone().try_acquire_owned(),
+        );
+        match (accepted, permits) {
+            // As good as dead: the others must not wait for what it says.
+            (Ok(_), (Ok(_), Ok(_))) if server.contact.is_silenced() => {}
+            (Ok((stream, peer)), (Ok(permit), Ok(greeting))) => {
                 let server = server.clone();
                 connections.spawn(async move {
-                    if let Err(error) = server.converse(stream).await {
-                        tracing::debug!(%peer, %error, "conversation with a member ended");
+                    tokio::select! {
+                        () = server.contact.silenced() => {}
+                        () = contained(server.converse(stream, peer, greeting)) => {}
                     }
                     drop(permit);
                 });
             }
-            (Ok((_, peer)), Err(_)) => {
+            (Ok((_, peer)), _) => {
+                server.me.transport.failed(TlsFailure::Crowded);
                 tracing::warn!(%peer, "too many connections from members; refused one")
             }
             (Err(error), _) => {
@@ -77,23 +94,67 @@ pub(in crate::ensemble) async fn serve(
 }
 
 impl PeerServer {
-    async fn converse(&self, stream: TcpStream) -> io::Result<()> {
-        let Some((framed, purpose, from)) = accept(stream, self.me).await? else {
-            return Ok(());
+    async fn converse(&self, stream: TcpStream, peer: SocketAddr, greeting: OwnedSemaphorePermit) {
+        let census = &self.ensemble.inner().census;
+        let judge = |caller: &Caller| census.judge(caller);
+        let last = self
+            .raft
+            .with_raft_state(|state| state.log_ids.last().copied());
+        let Ok(last) = last.await else { return };
+        let accepted = accept(stream, &self.me, last.map(|id| id.index()), judge).await;
+        drop(greeting);
+        let greeted = match accepted {
+            Ok(Some(greeted)) => greeted,
+            Ok(None) => return,
+            Err(error) => {
+                self.strangers.tell(peer, &error);
+                return;
+            }
         };
-        match purpose {
-            Purpose::Control => self.control(framed, from).await,
-            Purpose::Append => self.append(framed, from).await,
-            Purpose::Forward => self.forward(framed).await,
-            Purpose::Snapshot => self.snapshot(framed).await,
+        let conversed = match greeted.purpose {
+            Purpose::Control => self.control(greeted).await,
+            Purpose::Inquiry => self.inquiry(greeted).await,
+            Purpose::Append => self.append(greeted.framed, greeted.from).await,
+            Purpose::Forward => self.forward(greeted.framed).await,
+            Purpose::Snapshot => self.snapshot(greeted.framed).await,
+            Purpose::Supply => self.supply(greeted.framed).await,
+        };
+        if let Err(error) = conversed {
+            tracing::debug!(%peer, %error, "conversation with a member ended");
         }
     }
 
-    async fn control(&self, mut framed: Framed, from: u64) -> io::Result<()> {
+    /// Answers a node that is no member.
+    async fn inquiry(&self, greeted: Greeted) -> io::Result<()> {
+        let Greeted {
+            mut framed, name, ..
+        } = greeted;
+        while let Some(frame) = framed.reader.raw().await? {
+            let answer = match super::frame::decode(&frame)? {
+                Ask::Standing => Answer::Standing(self.ensemble.presence()),
+                Ask::Admit(application) => match &name {
+                    // Whoever has a certificate asks for nobody else.
+                    Some(name) if *name != application.name => {
+                        Answer::Admission(Err(AdmissionRefusal::Certificate(name.clone())))
+                    }
+                    _ => Answer::Admission(Box::pin(pass_on(&self.ensemble, &application)).await),
+                },
+                _ => Answer::NotNow,
+            };
+            framed.writer.send(&answer).await?;
+        }
+        Ok(())
+    }
+
+    async fn control(&self, greeted: Greeted) -> io::Result<()> {
+        let Greeted {
+            mut framed, from, ..
+        } = greeted;
         while let Some(frame) = framed.reader.raw().await? {
             let answer = match super::frame::decode(&frame)? {
                 Ask::Vote(request) => Answer::Vote(self.raft.vote(request).await),
                 Ask::PreVote(request) => Answer::Vote(self.raft.pre_vote(request).await),
+                Ask::TransferLeader(_) if self.contact.is_unfit() => Answer::NotNow,
                 Ask::TransferLeader(request) => {
                     match self.raft.handle_transfer_leader(request).await {
                         Ok(response) => Answer::TransferLeader(response),
@@ -106,12 +167,21 @@ impl PeerServer {
                     .await
                     .map_or(Answer::NotNow, Answer::ReadIndex),
                 Ask::Touch(touches) => done(self.duties.touch(&touches)),
-                Ask::Join(id, member) if id == from => done(self.duties.join(id, member).await),
-                Ask::Join(..) => Answer::NotNow,
-                Ask::Leads(vote) => Answer::Leads(self.duties.leads(vote).await),
-                Ask::Reconfigure(wanted) => {
-                    Answer::Reconfigured(Box::pin(change(&self.ensemble, &wanted)).await)
+                Ask::Move(address) => done(self.duties.relocate(from, address).await),
+                Ask::Survey => Answer::Survey(self.ensemble.own_survey()),
+                Ask::MayTakePart(last) => {
+                    Answer::MayTakePart(!self.ensemble.inner().census.is_reverted(from, last))
                 }
+                Ask::Standing => Answer::Standing(self.ensemble.presence()),
+                Ask::Admit(application) => {
+                    Answer::Admission(Box::pin(pass_on(&self.ensemble, &application)).await)
+                }
+                Ask::Leads(vote) => Answer::Leads(self.duties.leads(vote).await),
+                Ask::Alter(wanted) => {
+                    Answer::Altered(Box::pin(change(&self.ensemble, &wanted)).await)
+                }
+                Ask::HasRoom => done(self.ensemble.inner().space.has_room()),
+                Ask::Digest(point) => Answer::Digest(self.ensemble.inner().shared.testify(point)),
                 Ask::IsOver(vote) => witness(&self.raft, &self.contact, vote)
                     .await
                     .map_or(Answer::NotNow, Answer::IsOver),
@@ -129,13 +199,20 @@ impl PeerServer {
         let (mut acknowledged, mut is_old) = (None, false);
         loop {
             let failed = Arc::new(Mutex::new(None));
-            let source = (reader.clone(), failed.clone(), self.contact.clone());
-            let requests =
-                futures_util::stream::unfold(source, |(reader, failed, contact)| async move {
+            let space = self.ensemble.inner().space.clone();
+            let source = (reader.clone(), failed.clone(), self.contact.clone(), space);
+            let requests = futures_util::stream::unfold(
+                source,
+                |(reader, failed, contact, space)| async move {
                     match reader.lock().await.message().await {
                         Ok(AppendFrame::Request(request)) => {
                             contact.heard(request.vote);
-                            Some((request, (reader.clone(), failed, contact)))
+                            if !request.entries.is_empty() && !space.append().await {
+                                // The leader pauses and tries again; its heartbeats have their own way.
+                                *failed.lock().await = Some(io::ErrorKind::StorageFull.into());
+                                return None;
+                            }
+                            Some((request, (reader.clone(), failed, contact, space)))
                         }
                         Ok(AppendFrame::End) => None,
                         Err(error) => {
@@ -143,7 +220,8 @@ impl PeerServer {
                             None
                         }
                     }
-                });
+                },
+            );
             let mut results = Box::pin(self.raft.stream_append(requests));
             while let Some(result) = next_result(&mut writer, &mut results, is_old).await? {
                 let result = result.map_err(io::Error::other)?;
@@ -170,14 +248,19 @@ impl PeerServer {
         let mut under_way = UnderWay::default();
         loop {
             let frame = tokio::select! {
-                () = under_way.refused() => return framed.writer.send(&Refused).await,
+                () = under_way.refused() => return framed.writer.send(&ForwardReply::Refused).await,
                 frame = framed.reader.raw() => frame?,
             };
             let Some(frame) = frame else { return Ok(()) };
             let Forwarded(batch) = super::frame::decode(&frame)?;
             match self.duties.propose(batch).await {
-                Some(batch) => under_way.push(batch),
-                None => return framed.writer.send(&Refused).await,
+                Some(Proposed { batch, refused }) => {
+                    under_way.push(batch);
+                    if !refused.is_empty() {
+                        framed.writer.send(&ForwardReply::Full(refused)).await?;
+                    }
+                }
+                None => return framed.writer.send(&ForwardReply::Refused).await,
             }
         }
     }

@@ -1,14 +1,16 @@
 //! The leader changes the members, step by step.
 
+use super::grant::invite;
 use super::plan::{Members, Plan};
-use super::{ReconfigError, Reconfiguration};
-use crate::ensemble::handle::Ensemble;
+use super::transfer::{hand_over, transfer};
+use super::{Alteration, Altered, ReconfigError, Reconfiguration};
+use crate::ensemble::handle::{Applied, Ensemble};
 use crate::ensemble::limits::{
     CATCH_UP_TIMEOUT, RECONFIG_ASK, RECONFIG_PROBE, RECONFIG_RETRY, SYNCED_LAG,
 };
 use crate::ensemble::peer::{Ask, Link};
 use crate::ensemble::types::Member;
-use crate::tree::{Actor, Command, Zxid};
+use crate::tree::{Actor, Command, ErrorCode, Reply, Stage, Zxid};
 use openraft::ChangeMembers;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ChangeMembershipError, ClientWriteError, RaftError};
@@ -16,17 +18,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio::time::{Instant, sleep, timeout};
 
 /// One change of membership, as openraft takes it.
-type Step = ChangeMembers<u64, Member>;
+pub(super) type Step = ChangeMembers<u64, Member>;
 
-/// Changes the members, if this member leads and no other change is under way. Returns the zxid of the last
-/// entry it took.
+/// Changes the members, if this member leads and no other change is under way.
 ///
 /// # Errors
 /// [`ReconfigError`].
 pub(in crate::ensemble) async fn change(
     ensemble: &Ensemble,
-    wanted: &Reconfiguration,
-) -> Result<Zxid, ReconfigError> {
+    wanted: &Alteration,
+) -> Result<Altered, ReconfigError> {
     let inner = ensemble.inner();
     let Ok(_turn) = inner.reconfiguring.try_lock() else {
         return Err(ReconfigError::InProgress);
@@ -34,7 +35,21 @@ pub(in crate::ensemble) async fn change(
     let change = Change { ensemble };
     change.leads().await?;
     change.finish_the_one_before().await?;
+    match wanted {
+        Alteration::TransferLeader(to) => return transfer(ensemble, *to).await,
+        Alteration::Invite {
+            name,
+            address,
+            observer,
+        } => return invite(&change, name, address, *observer).await,
+        _ => {}
+    }
     let (now, plan) = examine(ensemble, wanted)?;
+    if now.voters.contains(&ensemble.member()) && !plan.voters.contains(&ensemble.member()) {
+        hand_over(ensemble, &plan.voters).await?;
+        // Whoever leads now is asked next.
+        return Err(ReconfigError::NoLeader);
+    }
     let version = ensemble.read(|tree| tree.config_version());
     tracing::info!(?plan, "changing the members");
     let result = change
@@ -43,40 +58,68 @@ pub(in crate::ensemble) async fn change(
     if let Err(error) = &result {
         tracing::warn!(%error, "the members were not changed");
     }
-    result
+    let member = None;
+    result.map(|zxid| Altered { zxid, member })
 }
 
 /// What `wanted` comes to, by what this member knows, beside the members there are.
 ///
 /// # Errors
 /// [`ReconfigError`], where that can be told without asking anybody.
-fn examine(
-    ensemble: &Ensemble,
-    wanted: &Reconfiguration,
-) -> Result<(Members, Plan), ReconfigError> {
+fn examine(ensemble: &Ensemble, wanted: &Alteration) -> Result<(Members, Plan), ReconfigError> {
     let now = Change { ensemble }.members();
     let me = now.nodes.get(&ensemble.member());
     if me.is_some_and(|me| me.address.is_empty()) {
         return Err(ReconfigError::Standalone);
     }
-    let version = ensemble.read(|tree| tree.config_version());
-    if wanted
-        .from_version
-        .is_some_and(|from| version != Some(Zxid(from)))
+    if let Alteration::Reconfigure(Reconfiguration {
+        from_version: Some(from),
+        ..
+    }) = wanted
+        && ensemble.read(|tree| tree.config_version()) != Some(Zxid(*from))
     {
         return Err(ReconfigError::BadVersion);
     }
-    let plan = Plan::new(&now, wanted)?;
+    let numbers = ensemble.read(|tree| tree.numbers().clone());
+    let replaced = |number| numbers.get(&number)?.replaces;
+    let plan = Plan::new(&now, wanted, replaced)?;
+    let is_over = |number: &&u64| {
+        let record = numbers.get(*number);
+        record.is_some_and(|record| record.stage == Stage::Removed)
+    };
+    if let Some(number) = plan.set.keys().find(is_over) {
+        let why = format!("number {number} was used before and belongs to nobody any more");
+        return Err(ReconfigError::BadArguments(why));
+    }
+    if plan.voters != now.voters {
+        check_quorum(ensemble, &now, &plan)?;
+    }
     Ok((now, plan))
 }
 
-struct Change<'e> {
-    ensemble: &'e Ensemble,
+/// Makes sure that a majority of those that are to vote is there. No flag overrides this: with a minority that was
+/// made a majority by force, the others may go on as well, and two histories cannot be made one again. Whoever
+/// has lost a majority for good restores a backup into a new ensemble.
+fn check_quorum(ensemble: &Ensemble, now: &Members, plan: &Plan) -> Result<(), ReconfigError> {
+    let is_away = |id: &&u64| now.voters.contains(*id) && !ensemble.is_in_reach(**id);
+    let away: Vec<u64> = plan.voters.iter().filter(is_away).copied().collect();
+    match away.first() {
+        Some(first) if (plan.voters.len() - away.len()) * 2 <= plan.voters.len() => {
+            Err(ReconfigError::NoQuorum(*first))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What the leader does, step by step.
+pub(super) struct Change<'e> {
+    /// This member.
+    pub(super) ensemble: &'e Ensemble,
 }
 
 impl Change<'_> {
     /// Makes sure that this member leads and has applied everything.
-    async fn leads(&self) -> Result<(), ReconfigError> {
+    pub(super) async fn leads(&self) -> Result<(), ReconfigError> {
         let raft = &self.ensemble.inner().raft;
         let me = self.ensemble.member();
         if raft.server_metrics().borrow_watched().current_leader != Some(me) {
@@ -86,7 +129,8 @@ impl Change<'_> {
         caught_up.map_err(|_| ReconfigError::NoLeader)
     }
 
-    fn members(&self) -> Members {
+    /// Who the members are, changes under way included.
+    pub(super) fn members(&self) -> Members {
         let facts = self.ensemble.inner().raft.server_metrics();
         let facts = facts.borrow_watched();
         let membership = facts.membership_config.membership();
@@ -97,7 +141,7 @@ impl Change<'_> {
     }
 
     /// A leader may have been lost between the two entries of a change.
-    async fn finish_the_one_before(&self) -> Result<(), ReconfigError> {
+    pub(super) async fn finish_the_one_before(&self) -> Result<(), ReconfigError> {
         let is_joint = {
             let facts = self.ensemble.inner().raft.server_metrics();
             let facts = facts.borrow_watched();
@@ -158,17 +202,18 @@ impl Change<'_> {
 
     /// Makes sure that those who are to vote and did not, or not there, answer.
     async fn probe(&self, now: &Members, plan: &Plan) -> Result<(), ReconfigError> {
-        let me = self.ensemble.inner().me;
+        let me = &self.ensemble.inner().me;
         let deadline = Instant::now() + RECONFIG_PROBE;
         for id in &plan.voters {
-            let address = match (plan.set.get(id), now.nodes.get(id)) {
-                (Some(member), _) => &member.address,
-                (None, Some(member)) if !now.voters.contains(id) => &member.address,
+            let Member { name, address, .. } = match (plan.set.get(id), now.nodes.get(id)) {
+                (Some(member), _) => member,
+                (None, Some(member)) if !now.voters.contains(id) => member,
                 _ => continue,
             };
             if *id == me.member {
                 continue;
             }
+            me.transport.hear(*id, name);
             let vote = self
                 .ensemble
                 .inner()
@@ -193,13 +238,23 @@ impl Change<'_> {
             member,
             client: Some(client.to_owned()),
         };
-        let pending = self.ensemble.propose(Actor::Ensemble, command).await;
-        let pending = pending.map_err(|_| ReconfigError::NoLeader)?;
-        let applied = pending.await.map_err(|_| ReconfigError::OutcomeUnknown)?;
+        let applied = self.applied(command).await?;
         match applied.result {
             Ok(_) => Ok(applied.zxid),
             Err(code) => Err(ReconfigError::BadArguments(format!("{client:?}: {code}"))),
         }
+    }
+
+    /// Has a command applied and returns its answer.
+    pub(super) async fn propose(&self, command: Command) -> Result<Reply, ReconfigError> {
+        let refused = |code: ErrorCode| ReconfigError::BadArguments(code.to_string());
+        self.applied(command).await?.result.map_err(refused)
+    }
+
+    async fn applied(&self, command: Command) -> Result<Applied, ReconfigError> {
+        let pending = self.ensemble.propose(Actor::Ensemble, command).await;
+        let pending = pending.map_err(|_| ReconfigError::NoLeader)?;
+        pending.await.map_err(|_| ReconfigError::OutcomeUnknown)
     }
 
     /// Waits until the new voters have nearly all of the log.
@@ -243,7 +298,7 @@ impl Change<'_> {
     }
 
     /// Commits a change of membership and returns its zxid once this member has applied it.
-    async fn step(&self, step: Step, retain: bool) -> Result<Zxid, ReconfigError> {
+    pub(super) async fn step(&self, step: Step, retain: bool) -> Result<Zxid, ReconfigError> {
         let raft = &self.ensemble.inner().raft;
         match raft.change_membership(step, retain).await {
             Ok(written) => Ok(Zxid(written.log_id.index())),

@@ -1,7 +1,7 @@
 //! What a change of the members comes to: decided from the members there are and the request alone.
 
 use super::spec::ServerSpec;
-use super::{ReconfigError, Reconfiguration};
+use super::{Alteration, ReconfigError, Reconfiguration};
 use crate::config::limits;
 use crate::ensemble::types::Member;
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,14 +36,40 @@ impl Plan {
     ///
     /// # Errors
     /// [`ReconfigError::BadArguments`].
-    pub(super) fn new(now: &Members, change: &Reconfiguration) -> Result<Plan, ReconfigError> {
+    pub(super) fn new(
+        now: &Members,
+        wanted: &Alteration,
+        replaced: impl Fn(u64) -> Option<u64>,
+    ) -> Result<Plan, ReconfigError> {
+        let mut next = now.clone();
+        match wanted {
+            Alteration::Reconfigure(change) => return Plan::reconfigured(now, change),
+            Alteration::Promote(number) => {
+                next.known(*number)?;
+                next.voters.insert(*number);
+                let leaves = replaced(*number).filter(|other| other != number);
+                next.remove(leaves.unwrap_or_default());
+            }
+            Alteration::Demote(number) => {
+                next.known(*number)?;
+                next.voters.remove(number);
+            }
+            Alteration::Remove(number) => {
+                next.known(*number)?;
+                next.remove(*number);
+            }
+            Alteration::Invite { .. } | Alteration::TransferLeader(_) => {}
+        }
+        Plan::between(now, next, BTreeMap::new())
+    }
+
+    fn reconfigured(now: &Members, change: &Reconfiguration) -> Result<Plan, ReconfigError> {
         let (mut next, specs) = match &change.new_members {
             Some(all) => (Members::default(), all),
             None => {
                 let mut next = now.clone();
                 for id in &change.leaving {
-                    next.nodes.remove(id);
-                    next.voters.remove(id);
+                    next.remove(*id);
                 }
                 (next, &change.joining)
             }
@@ -56,7 +82,15 @@ impl Plan {
                 return Err(bad(format!("member {} is named twice", spec.id)));
             }
         }
-        if next.voters.len() < MIN_VOTERS {
+        Plan::between(now, next, clients)
+    }
+
+    fn between(
+        now: &Members,
+        next: Members,
+        clients: BTreeMap<u64, String>,
+    ) -> Result<Plan, ReconfigError> {
+        if next.voters.len() < MIN_VOTERS && next.voters != now.voters {
             return Err(bad(format!("fewer than {MIN_VOTERS} members would vote")));
         }
         if next.voters.len() > *limits::MEMBERS.end() || next.nodes.len() > MAX_MEMBERS {
@@ -77,6 +111,18 @@ impl Plan {
 }
 
 impl Members {
+    fn known(&self, number: u64) -> Result<(), ReconfigError> {
+        match self.nodes.contains_key(&number) {
+            true => Ok(()),
+            false => Err(ReconfigError::Unknown(number)),
+        }
+    }
+
+    fn remove(&mut self, number: u64) {
+        self.nodes.remove(&number);
+        self.voters.remove(&number);
+    }
+
     /// Adds the member `spec`, or changes it; one that is known keeps its name.
     fn take(&mut self, spec: &ServerSpec, now: &Members) -> Result<(), ReconfigError> {
         let mut others = self.nodes.iter().filter(|(id, _)| **id != spec.id);
@@ -137,7 +183,7 @@ mod tests {
             leaving: leaving.to_vec(),
             ..Reconfiguration::default()
         };
-        Plan::new(&now(), &change)
+        Plan::reconfigured(&now(), &change)
     }
 
     #[test]
@@ -178,10 +224,26 @@ mod tests {
             leaving: vec![1],
             ..Reconfiguration::default()
         };
-        let plan = Plan::new(&now(), &change).unwrap();
+        let plan = Plan::reconfigured(&now(), &change).unwrap();
         assert_eq!(plan.voters, [1, 2].into());
         assert_eq!(plan.removed, [3, 9].into());
         assert_eq!(plan.set, [(7, member("server.7", "q:1"))].into());
+    }
+
+    #[test]
+    fn a_member_that_gets_its_vote_takes_the_place_of_another() {
+        let plan = |wanted: Alteration, old: Option<u64>| Plan::new(&now(), &wanted, |_| old);
+        let promoted = plan(Alteration::Promote(9), Some(3)).unwrap();
+        assert_eq!(promoted.voters, [1, 2, 9].into());
+        assert_eq!(promoted.removed, [3].into());
+        let promoted = plan(Alteration::Promote(9), Some(77)).unwrap();
+        assert_eq!(promoted.voters, [1, 2, 3, 9].into());
+        assert!(promoted.removed.is_empty());
+        let demoted = plan(Alteration::Demote(3), None).unwrap();
+        assert_eq!(demoted.voters, [1, 2].into());
+        assert!(demoted.removed.is_empty());
+        let unknown = plan(Alteration::Remove(77), None);
+        assert_eq!(unknown, Err(ReconfigError::Unknown(77)));
     }
 
     #[test]

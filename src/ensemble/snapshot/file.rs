@@ -19,7 +19,7 @@ pub struct SnapshotFile {
 
 impl SnapshotFile {
     /// Opens a snapshot and reads all of it once, checking everything.
-    pub(super) fn verify(data: DataFile) -> Result<SnapshotFile, SnapshotFileError> {
+    pub(in crate::ensemble) fn verify(data: DataFile) -> Result<SnapshotFile, SnapshotFileError> {
         let mut cursor = Cursor::new(data)?;
         let meta = cursor.header()?;
         while cursor.block()?.is_some() {}
@@ -28,6 +28,12 @@ impl SnapshotFile {
             bytes: cursor.length,
             data: cursor.data,
         })
+    }
+
+    /// A snapshot just written, `bytes` long, that its reader is to check.
+    pub(super) fn unchecked(meta: Meta, bytes: u64, data: DataFile) -> SnapshotFile {
+        let data = Arc::new(data);
+        SnapshotFile { meta, bytes, data }
     }
 
     /// The same after it was given the name `path`.

@@ -13,6 +13,7 @@
 mod file;
 mod format;
 mod store;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -21,6 +22,8 @@ pub use file::SnapshotFile;
 pub use format::FormatError;
 pub(in crate::ensemble) use store::snapshot_index;
 pub use store::{SnapshotFileError, SnapshotStore};
+pub use stream::{Part, SnapshotStream};
+pub use writer::SnapshotWriter;
 
 use super::types::Types;
 

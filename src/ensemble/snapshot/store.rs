@@ -41,6 +41,24 @@ pub enum SnapshotFileError {
     },
 }
 
+impl SnapshotFileError {
+    /// Where the file is damaged, if that is what is wrong, and how that shows. A part that the disk cannot read is
+    /// damaged too; the disk does not tell which.
+    pub(in crate::ensemble) fn damage(&self) -> Option<(&Path, u64, String)> {
+        match self {
+            SnapshotFileError::Damaged {
+                path,
+                offset,
+                source,
+            } => Some((path, *offset, source.to_string())),
+            SnapshotFileError::Disk(error) if error.is_unreadable() => {
+                Some((&error.path, 0, error.source.to_string()))
+            }
+            SnapshotFileError::Disk(_) | SnapshotFileError::TooLong { .. } => None,
+        }
+    }
+}
+
 /// The snapshots in a data directory. All calls do file I/O and block.
 #[derive(Clone, Debug)]
 pub struct SnapshotStore {
@@ -124,6 +142,37 @@ impl SnapshotStore {
             .transpose()
     }
 
+    /// Length of the newest snapshot; 0 if there is none.
+    ///
+    /// # Errors
+    /// [`DiskError`].
+    pub(in crate::ensemble) fn newest_bytes(&self) -> Result<u64, DiskError> {
+        match self.paths()?.into_iter().next() {
+            Some(path) => DataFile::open(path)?.bytes(),
+            None => Ok(0),
+        }
+    }
+
+    /// The index that the newest snapshot covers, by its name.
+    ///
+    /// # Errors
+    /// [`DiskError`].
+    pub fn newest_index(&self) -> Result<Option<u64>, DiskError> {
+        let names = disk::names(&self.dir)?;
+        Ok(names.iter().filter_map(|name| snapshot_index(name)).max())
+    }
+
+    /// Removes all snapshots but the one at `path`: what they hold is wrong.
+    ///
+    /// # Errors
+    /// [`DiskError`].
+    pub fn keep_only(&self, path: &Path) -> Result<(), DiskError> {
+        for other in self.paths()?.iter().filter(|other| *other != path) {
+            disk::remove(other)?;
+        }
+        disk::sync_dir(&self.dir)
+    }
+
     /// Where a snapshot with this meta belongs. A snapshot of nothing goes by the number of the first entry.
     pub(super) fn path_of(&self, meta: &Meta) -> PathBuf {
         let (index, term) = meta
@@ -138,7 +187,8 @@ impl SnapshotStore {
         self.dir.join(format!("snap-{number}.tmp"))
     }
 
-    pub(super) fn dir(&self) -> &Path {
+    /// Where they are.
+    pub(in crate::ensemble) fn dir(&self) -> &Path {
         &self.dir
     }
 
@@ -150,6 +200,22 @@ impl SnapshotStore {
             disk::remove(path)?;
         }
         disk::sync_dir(&self.dir)
+    }
+
+    /// Removes the oldest snapshot if there is a newer one that is whole. True if there is room now that was not.
+    pub(super) fn make_room(&self) -> Result<bool, SnapshotFileError> {
+        let paths = self.paths()?;
+        let [newest, .., oldest] = &paths[..] else {
+            return Ok(false);
+        };
+        if let Err(error) = SnapshotFile::verify(DataFile::open(newest.clone())?) {
+            tracing::error!(%error, "no older snapshot is removed for a new one");
+            return Ok(false);
+        }
+        tracing::warn!(removed = %oldest.display(), "the disk is full: an older snapshot makes room for a new one");
+        disk::remove(oldest)?;
+        disk::sync_dir(&self.dir)?;
+        Ok(true)
     }
 
     /// The snapshots' paths, newest first.

@@ -37,7 +37,8 @@ pub(super) fn of(certificate: &[u8]) -> der::Result<String> {
     written(certificate.tbs_certificate().subject())
 }
 
-fn written(name: &Name) -> der::Result<String> {
+/// A distinguished name as text.
+pub(super) fn written(name: &Name) -> der::Result<String> {
     let mut parts = Vec::new();
     for rdn in name.iter_rdn() {
         let attributes: der::Result<Vec<String>> = rdn.iter().map(attribute).collect();

@@ -3,7 +3,7 @@
 use super::fixture::{dump, time_of};
 use super::history::{log_of, steps};
 use super::model::Model;
-use crate::tree::{Tree, TreeLoader};
+use crate::tree::{Scrub, Tree, TreeLoader};
 use proptest::prelude::*;
 
 fn load(chunks: &[Vec<u8>]) -> Tree {
@@ -42,6 +42,18 @@ proptest! {
         }
     }
 
+    /// A walk over the tree finds nothing, however the tree changes meanwhile.
+    #[test]
+    fn scrubbing_finds_no_damage_where_there_is_none(steps in steps(), limit in 1..9usize) {
+        let mut tree = Tree::new();
+        for (zxid, entry) in &log_of(&steps) {
+            prop_assert!(!matches!(tree.scrub(limit), Scrub::Damaged(_)));
+            entry.apply(*zxid, &mut tree);
+        }
+        let found = (0..1000).map(|_| tree.scrub(limit)).find(|found| *found != Scrub::UnderWay);
+        prop_assert_eq!(found, Some(Scrub::Sound));
+    }
+
     /// A snapshot shows the tree at its start, whatever is written before its end; and the tree loaded from
     /// it goes on as the original does.
     #[test]
@@ -69,6 +81,7 @@ proptest! {
             }
         }
         chunks.extend(std::iter::from_fn(|| tree.snapshot_chunk(limit)));
+        prop_assert!(tree.is_snapshot_sound());
         let mut loaded = load(&chunks);
         loaded.check_invariants();
         let found = (dump(&loaded), loaded.digest(), loaded.counts(), loaded.last_zxid());

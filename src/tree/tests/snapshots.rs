@@ -30,7 +30,7 @@ fn furnished() -> Fixture {
 /// Members of different versions compare digests and exchange snapshots, so neither may change unnoticed:
 /// a new format needs a new version byte, a new digest the same.
 #[test]
-fn format_and_digest_are_those_of_version_2() {
+fn format_and_digest_are_those_of_version_3() {
     let mut fixture = furnished();
     fixture.must(set_null("/a"));
     fixture.must(create_as("/c", CONTAINER));
@@ -38,8 +38,28 @@ fn format_and_digest_are_those_of_version_2() {
     fixture.members(&[(1, "a:1", true), (2, "b:2", false)]);
     fixture.introduce(1, Some("c:3"));
     fixture.introduce(2, None);
+    for command in [
+        Command::Admit {
+            name: "n3".into(),
+            nonce: 77,
+            observer: false,
+            replaces: Some(2),
+            level: 1,
+        },
+        Command::Announce {
+            member: 1,
+            boots: 5,
+            boot: 99,
+            level: 1,
+        },
+    ] {
+        let outcome = fixture.apply(&Actor::Ensemble, command);
+        assert!(outcome.result.is_ok());
+    }
     let bytes = chunks(&mut fixture.tree, 100).concat();
-    assert_eq!(bytes[..2], [1, 2]);
+    assert_eq!(bytes[..2], [1, 3]);
+    let loaded = load(&bytes).expect("complete");
+    assert_eq!(loaded.numbers(), fixture.tree.numbers());
     let found = [
         Tree::new().digest(),
         fixture.tree.digest(),
@@ -48,9 +68,9 @@ fn format_and_digest_are_those_of_version_2() {
     ];
     let expected = [
         13_713_998_935_783_184_560,
-        9_175_746_562_036_576_693,
-        1_096,
-        12_165_593_931_381_363_308,
+        6_389_783_789_221_998_320,
+        1_253,
+        1_800_214_654_820_428_446,
     ];
     assert_eq!(found, expected);
 }
@@ -193,8 +213,8 @@ fn incomplete_and_altered_snapshots_are_refused() {
         Err(SnapshotError::UnknownItem(9))
     );
     let mut newer = whole.clone();
-    newer[1] = 3;
-    assert_eq!(refused(&newer), Err(SnapshotError::Version(3)));
+    newer[1] = 4;
+    assert_eq!(refused(&newer), Err(SnapshotError::Version(4)));
     let mut altered = whole.clone();
     *altered.last_mut().expect("not empty") ^= 1;
     assert!(matches!(

@@ -12,7 +12,7 @@
 
 use super::end::End;
 use crate::ensemble::Ensemble;
-use crate::tree::{Actor, Command, Reply, SessionId, Tree, Zxid};
+use crate::tree::{Actor, Command, ErrorCode, Reply, SessionId, Tree, Zxid};
 use crate::zk::outbox::Outbox;
 use crate::zk::port::Port;
 use crate::zk::watches::Attached;
@@ -60,6 +60,10 @@ pub(super) async fn shake(
     let command = command(request.fields, port);
     let pending = port.ensemble.propose(Actor::Ensemble, command).await?;
     let applied = pending.await?;
+    if applied.result == Err(ErrorCode::ThrottledOp) {
+        // The session is as alive as before, there is only no room to write down that it moves.
+        return Err(End::NotServing);
+    }
     let Ok(Reply::Session {
         id,
         password,

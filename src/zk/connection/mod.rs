@@ -30,7 +30,7 @@ use super::outbox::Outbox;
 use super::port::Port;
 use super::tally::Connected;
 use super::words::{self, Word};
-use crate::net::{AcceptedTls, ServerTls};
+use crate::net::{AcceptedTls, ServerTls, TcpStream, TlsFailure};
 use crate::telemetry::chain;
 use bytes::BytesMut;
 use end::End;
@@ -45,7 +45,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
@@ -109,7 +108,10 @@ pub(super) async fn run_tls(
     let AcceptedTls { stream, subject } = match accepted {
         Ok(accepted) => accepted,
         Err(why) => {
-            port.tally.refused_tls();
+            port.tally.refused_tls(match &why {
+                End::Tls(error) => TlsFailure::of(error),
+                _ => TlsFailure::TimedOut,
+            });
             let client = peer.connected.peer();
             tracing::debug!(%client, reason = %chain(&why), "connection ended");
             return;
@@ -261,6 +263,7 @@ async fn supervise(
             true => End::NotServing,
             false => End::Led,
         },
+        () = port.ensemble.doubted() => End::NotServing,
     };
     if end.sends_the_rest() {
         outbox.finish();

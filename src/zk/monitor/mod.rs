@@ -31,7 +31,7 @@ use super::port::Port;
 use super::watches::Watches;
 use crate::config::Config;
 use crate::ensemble::Ensemble;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, contained_panic};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -125,11 +125,12 @@ pub(super) async fn in_turn<T: Send + 'static>(
     let turn = turn.ok().and_then(Result::ok).ok_or(Withheld::Busy)?;
     let port = port.clone();
     let done = tokio::task::spawn_blocking(move || {
-        let answer = work(&port);
+        let answer = contained_panic(|| work(&port));
         drop(turn);
         answer
     });
-    Ok(done.await.map_err(|_| Withheld::Busy)??)
+    let answer = done.await.map_err(|_| Withheld::Busy)?;
+    Ok(answer.map_err(|_| Withheld::Busy)??)
 }
 
 /// Refuses what does not fit into an answer.

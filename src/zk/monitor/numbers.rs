@@ -221,6 +221,7 @@ impl Numbers {
                 synced_followers: 2,
                 voters,
                 serving: true,
+                faults: Vec::new(),
             },
             following: Following {
                 in_reach: 3,

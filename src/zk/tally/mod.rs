@@ -13,6 +13,7 @@ mod totals;
 
 pub(super) use connection::{ConnectionTold, LastTold};
 
+use crate::net::TlsFailure;
 use crate::telemetry::Metrics;
 use crate::tree::{SessionId, Zxid};
 use crate::zk::wire::OpCode;
@@ -135,8 +136,8 @@ impl Tally {
     }
 
     /// Counts a client whose TLS handshake failed.
-    pub(super) fn refused_tls(&self) {
-        self.metrics.coordination.zk_tls_refused.inc();
+    pub(super) fn refused_tls(&self, failure: TlsFailure) {
+        self.metrics.tls.failed("zookeeper", failure.as_str());
     }
 
     /// The counts now. Each is exact; together they may be a moment apart.

@@ -1,6 +1,7 @@
 //! Sessions that several connections, members and the leader's clock want at the same moment.
 
-use crate::support::ensemble::{Members, Session, propose};
+use crate::support::ensemble::Members;
+use crate::support::proposals::{Session, propose};
 use crate::support::zookeeper::{Client, Message, Port, connect_request, create, set};
 use crate::support::{eventually, soon};
 use rand::RngExt;

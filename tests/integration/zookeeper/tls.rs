@@ -130,13 +130,10 @@ async fn who_shows_no_certificate_or_a_strangers_or_speaks_no_tls_is_turned_away
     let read = soon(socket.read(&mut alert)).await.unwrap_or(0);
     assert!(read == 0 || alert[0] == 21, "an alert or nothing");
     drop(plain);
-    eventually("all five are counted", || {
-        port.metrics.coordination.zk_tls_refused.get() == 5
-    })
-    .await;
+    eventually("all five are counted", || port.tls_failures() == 5).await;
     let known = authority.issue(&[(CommonName, "web")]);
     client(&authority, &port, Some(&known)).await;
-    assert_eq!(port.metrics.coordination.zk_tls_refused.get(), 5);
+    assert_eq!(port.tls_failures(), 5);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -157,7 +154,7 @@ async fn a_client_that_does_not_finish_its_handshake_holds_up_nobody_and_is_give
         assert_eq!(soon(socket.read(&mut [0; 1])).await.unwrap_or(0), 0);
     }
     assert!(begun.elapsed() >= Duration::from_secs(9));
-    assert_eq!(port.metrics.coordination.zk_tls_refused.get(), 50);
+    assert_eq!(port.tls_failures(), 50);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

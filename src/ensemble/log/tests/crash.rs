@@ -290,6 +290,70 @@ async fn segments_that_lost_their_ends_or_changed_places_are_damage() {
 }
 
 #[tokio::test]
+async fn older_copy_of_a_segment_is_damage_unless_it_is_the_last() {
+    let dir = data_dir();
+    let mut log = open(dir.path()).unwrap();
+    let (mut states, mut copies) = (Vec::new(), Vec::new());
+    for index in 1..=LONG {
+        append(&mut log, vec![set_data(1, index, 40)])
+            .await
+            .unwrap();
+        states.push(contents(&mut log).await);
+        copies.push(Image::of(dir.path()));
+    }
+    let image = copies.pop().unwrap();
+    let (mut refused, mut taken) = (0, 0);
+    for copy in copies.iter().step_by(5) {
+        let at = copy.last();
+        let mut mixed = image.clone();
+        mixed.0[at].clone_from(&copy.0[at]);
+        let result = mixed.reread();
+        match at < image.last() {
+            true if mixed.0[at] != image.0[at] => {
+                assert!(is_damage(&result), "segment {at}: {result:?}");
+                refused += 1;
+            }
+            // Nothing on this disk can tell; the other members can.
+            _ => {
+                assert!(states.contains(&result.unwrap()), "segment {at}");
+                taken += 1;
+            }
+        }
+    }
+    assert!(
+        refused > 10 && taken > 0,
+        "{refused} refused, {taken} taken"
+    );
+}
+
+#[tokio::test]
+async fn damage_found_while_reading_names_its_file_and_byte_and_gives_no_entry() {
+    let dir = data_dir();
+    let mut log = open(dir.path()).unwrap();
+    let entries: Vec<_> = (1..=60).map(|i| set_data(1, i, 100)).collect();
+    for entry in &entries {
+        append(&mut log, vec![entry.clone()]).await.unwrap();
+    }
+    let image = Image::of(dir.path());
+    let frame = image.frames(0)[5].clone();
+    let path = segment_path(dir.path(), 1);
+    let mut bytes = image.0[0].clone();
+    bytes[frame.end - 1] ^= 4;
+    fs::write(&path, bytes).unwrap();
+    assert_eq!(
+        log.limited_get_log_entries(9, 12).await.unwrap(),
+        entries[8..11]
+    );
+    let error = log
+        .try_get_log_entries(1..61)
+        .await
+        .unwrap_err()
+        .to_string();
+    let place = format!("{} is damaged at byte {}", path.display(), frame.start);
+    assert!(error.starts_with(&place), "{error}");
+}
+
+#[tokio::test]
 async fn segment_whose_first_write_was_torn_is_made_anew() {
     let (mut image, states) = long().await;
     let last = image.last();

@@ -1,6 +1,7 @@
 //! The log's claims, tested on real files.
 
 mod crash;
+mod faults;
 mod record;
 mod reopen;
 mod store;

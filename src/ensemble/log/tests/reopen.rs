@@ -134,7 +134,10 @@ async fn missing_segments_are_noticed() {
 
 #[tokio::test]
 async fn lost_log_is_not_taken_for_a_new_member() {
-    for trace in ["snap-0000000000000009-0000000000000001", "reserve.recycled"] {
+    for trace in [
+        "snap-0000000000000009-0000000000000001",
+        "reserve-0.recycled",
+    ] {
         let dir = data_dir();
         fs::write(dir.path().join(trace), b"").unwrap();
         let error = open(dir.path()).err().unwrap();

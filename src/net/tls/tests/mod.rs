@@ -1,10 +1,15 @@
 //! Files, well and broken, and what becomes of them when they change.
 
+mod peer;
+
 use super::*;
 use rcgen::{CertificateParams, DnType, KeyPair};
 use std::cell::RefCell;
 use std::error::Error;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// A directory with a certificate for `localhost`, its key, and an authority's certificate, which is the same.
@@ -21,7 +26,9 @@ impl Dir {
     }
 
     fn write(&self, name: &str, text: &str) {
-        fs::write(self.0.path().join(name), text).unwrap();
+        let path = self.0.path().join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
     }
 
     fn files(&self) -> TlsFiles {
@@ -110,9 +117,34 @@ fn each_broken_file_is_named_with_what_is_wrong() {
 }
 
 #[test]
+fn a_key_that_others_can_read_is_refused_with_what_to_do() {
+    let dir = Dir::new();
+    let key = dir.files().key;
+    let is_root = rustix::process::geteuid().is_root();
+    for (mode, is_private) in [
+        (0o600, true),
+        (0o400, true),
+        (0o640, is_root),
+        (0o644, false),
+        (0o660, false),
+        (0o606, false),
+    ] {
+        fs::set_permissions(&key, Permissions::from_mode(mode)).unwrap();
+        let refused = dir.files().load().err().map(|error| error.to_string());
+        assert_eq!(refused.is_none(), is_private, "{mode:o}: {refused:?}");
+        if let Some(refused) = refused {
+            let told = format!("can be read or changed by others (mode {mode:04o}, owner ");
+            assert!(refused.contains(&told), "{refused}");
+            assert!(refused.contains("chmod 600"), "{refused}");
+        }
+    }
+}
+
+#[test]
 fn an_expired_certificate_is_served_and_its_end_is_known() {
     let dir = Dir::new();
-    assert_eq!(dir.files().load().unwrap().expires_at, 4_102_358_400);
+    let tls = ServerTls::load(dir.files()).unwrap();
+    assert_eq!(tls.expires_at(), 4_102_358_400);
     let (certificate, key) = pair(2001);
     dir.write("node.pem", &certificate);
     dir.write("node.key", &key);

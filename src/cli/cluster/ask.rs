@@ -1,0 +1,161 @@
+//! One request to a node's admin address, and its answer.
+
+use crate::cli::Exit;
+use crate::net::Secret;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::client::conn::http1;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use hyper::{Method, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use std::error::Error;
+use std::io;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
+
+/// Longest wait for a connection; then the next node is tried.
+const CONNECTING: Duration = Duration::from_secs(3);
+
+/// Longest answer: 64 members at a few hundred bytes.
+const ANSWER_BYTES: usize = 1 << 20;
+
+/// Whom to ask, and with what.
+pub(super) struct Asking {
+    /// Admin addresses, tried in turn.
+    pub(super) nodes: Vec<String>,
+    /// The admin token.
+    pub(super) token: Option<Secret>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AskError {
+    /// None of the nodes can be reached.
+    #[error("cannot connect to {node}")]
+    Connect {
+        /// The last one tried.
+        node: String,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// It is no admin address, or went away.
+    #[error("{node} does not answer as a node's admin address")]
+    Http {
+        /// Who.
+        node: String,
+        /// What happened.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// It does not do it.
+    #[error("{reason}")]
+    Refused {
+        /// The status.
+        status: StatusCode,
+        /// Its name.
+        error: String,
+        /// What it says.
+        reason: String,
+    },
+}
+
+impl AskError {
+    /// The exit code it ends with.
+    pub(super) fn exit(&self) -> Exit {
+        match self {
+            AskError::Connect { .. } => Exit::Unreachable,
+            AskError::Http { .. } => Exit::Failed,
+            AskError::Refused { status, .. } => match *status {
+                StatusCode::BAD_REQUEST => Exit::Usage,
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Exit::NotPermitted,
+                StatusCode::NOT_FOUND => Exit::NotFound,
+                StatusCode::CONFLICT => Exit::Conflict,
+                StatusCode::SERVICE_UNAVAILABLE => Exit::Unreachable,
+                _ => Exit::Failed,
+            },
+        }
+    }
+}
+
+impl Asking {
+    /// Asks the first node that can be reached.
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub(super) async fn ask(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, AskError> {
+        let mut last = None;
+        for node in &self.nodes {
+            let connected = timeout(CONNECTING, TcpStream::connect(node)).await;
+            let connected = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+            match connected {
+                Ok(stream) => return self.exchange(node, stream, method, path, body).await,
+                Err(source) => {
+                    let node = node.clone();
+                    last = Some(AskError::Connect { node, source });
+                }
+            }
+        }
+        Err(last.unwrap_or_else(|| AskError::Connect {
+            node: "no node".into(),
+            source: io::ErrorKind::NotFound.into(),
+        }))
+    }
+
+    async fn exchange(
+        &self,
+        node: &str,
+        stream: TcpStream,
+        method: &Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, AskError> {
+        let http = |source: Box<dyn Error + Send + Sync>| AskError::Http {
+            node: node.into(),
+            source,
+        };
+        let handshake = http1::handshake(TokioIo::new(stream)).await;
+        let (mut sender, connection) = handshake.map_err(|e| http(e.into()))?;
+        let _connection = AbortOnDropHandle::new(tokio::spawn(async move {
+            // How it ended shows in the answer.
+            let _ = connection.await;
+        }));
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(HOST, node)
+            .header(CONTENT_TYPE, "application/json");
+        if let Some(token) = &self.token {
+            let token = String::from_utf8_lossy(token.text());
+            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let text = body.map_or(String::new(), Value::to_string);
+        let request = request.body(Full::new(Bytes::from(text)));
+        let request = request.map_err(|e| http(e.into()))?;
+        let response = sender.send_request(request).await;
+        let response = response.map_err(|e| http(e.into()))?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), ANSWER_BYTES).collect();
+        let body = body.await.map_err(http)?.to_bytes();
+        let answer: Result<Value, _> = serde_json::from_slice(&body);
+        if status.is_success() {
+            return answer.map_err(|e| http(e.into()));
+        }
+        let answer = answer.unwrap_or_default();
+        let text = |key: &str| answer[key].as_str().map(str::to_owned);
+        let raw = || String::from_utf8_lossy(&body).trim().to_owned();
+        Err(AskError::Refused {
+            status,
+            error: text("error").unwrap_or_default(),
+            reason: text("reason").unwrap_or_else(raw),
+        })
+    }
+}

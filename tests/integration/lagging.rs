@@ -1,0 +1,162 @@
+//! A member that needs the whole tree gets it while others write, though both ends of the transfer stop in its midst.
+
+use crate::support::ensemble::Members;
+use crate::support::eventually;
+use crate::support::proposals::{Session, propose};
+use bytes::Bytes;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use zoogate::ensemble::Ensemble;
+use zoogate::tree::{Acl, Actor, Command, CreateMode, Op};
+
+/// Far fewer than are written while the tree is sent: the leader must not purge what comes after it meanwhile.
+const SNAPSHOT_ENTRIES: u64 = 200;
+/// As long as a request can be, so that sending takes a while.
+const LARGE: usize = 1_000_000;
+const ZNODES: usize = 30;
+
+async fn fill(member: &Ensemble) {
+    let data = Bytes::from(vec![7; LARGE]);
+    for number in 0..ZNODES {
+        let op = Op::Create {
+            path: format!("/large-{number}").into(),
+            data: Some(data.clone()),
+            acl: Acl::open(),
+            mode: CreateMode::PERSISTENT,
+        };
+        let applied = propose(member, Actor::Ensemble, Command::One(op)).await;
+        applied.result.expect("created");
+    }
+}
+
+/// Writes through `member` until it is told to stop.
+struct Load {
+    stop: Arc<AtomicBool>,
+    task: JoinHandle<u64>,
+}
+
+impl Load {
+    fn start(member: Ensemble) -> Load {
+        let stop = Arc::new(AtomicBool::new(false));
+        let until = stop.clone();
+        let task = tokio::spawn(async move {
+            let mut done = 0;
+            while !until.load(Ordering::Relaxed) {
+                let op = Op::SetData {
+                    path: "/zookeeper".into(),
+                    data: Some(Bytes::from(done.to_string())),
+                    version: -1,
+                };
+                let pending = member.propose(Actor::Ensemble, Command::One(op)).await;
+                if let Ok(pending) = pending
+                    && pending.await.is_ok()
+                {
+                    done += 1;
+                }
+                tokio::time::sleep(Duration::from_micros(200)).await;
+            }
+            done
+        });
+        Load { stop, task }
+    }
+
+    async fn end(self) -> u64 {
+        self.stop.store(true, Ordering::Relaxed);
+        self.task.await.expect("it does not panic")
+    }
+}
+
+async fn until_receiving(members: &Members, name: &str) {
+    let large = |file: &String| {
+        let path = members.data_dir(name).join(file);
+        file.ends_with(".tmp") && std::fs::metadata(path).is_ok_and(|file| file.len() > 4 << 20)
+    };
+    eventually("a snapshot is on its way", || {
+        members.files(name, "snap-").iter().any(large)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_arrives_at_last_though_both_ends_stop_while_it_is_sent() {
+    let mut members = Members::start_with(3, SNAPSHOT_ENTRIES).await;
+    let absent = members.follower().await;
+    members.stop(&absent).await;
+    let leader = members.leader().await;
+    let names = ["n1", "n2", "n3"];
+    let third = names
+        .into_iter()
+        .find(|name| *name != absent && *name != leader);
+    let third = third.expect("there are three");
+    fill(&members.member(&leader)).await;
+    let load = Load::start(members.member(third));
+    let session = Session::open(&members.member(third), Duration::from_secs(60)).await;
+    for number in 0..SNAPSHOT_ENTRIES * 2 {
+        session
+            .insist_on(&members.member(third), &format!("/small-{number}"), true)
+            .await;
+    }
+    // The receiver stops.
+    members.restart(&absent).await;
+    until_receiving(&members, &absent).await;
+    members.stop(&absent).await;
+    // The sender stops.
+    members.restart(&absent).await;
+    assert!(
+        members
+            .files(&absent, "snap-")
+            .iter()
+            .all(|file| !file.ends_with(".tmp"))
+    );
+    until_receiving(&members, &absent).await;
+    let leader = members.leader().await;
+    members.stop(&leader).await;
+    members.restart(&leader).await;
+    members.all_serve().await;
+    assert!(load.end().await > 0);
+    members.member(third).barrier().await.expect("a leader");
+    members.converge(third).await;
+    members.member(&absent).read(|tree| tree.check_invariants());
+    let last = format!("/large-{}", ZNODES - 1);
+    assert!(
+        members
+            .member(&absent)
+            .read(|tree| tree.get(&last).is_some())
+    );
+    // What was left of the attempts is gone, and no more snapshots are kept than need be.
+    for name in names {
+        eventually("no more than two snapshots", || {
+            let files = members.files(name, "snap-");
+            files.len() <= 2 && files.iter().all(|file| !file.ends_with(".tmp"))
+        })
+        .await;
+    }
+}
+
+/// Snapshots are due all the time while one is sent, and each would purge what the receiver needs next.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_transfer_is_enough_though_it_takes_longer_than_the_time_between_snapshots() {
+    let mut members = Members::start_with(3, SNAPSHOT_ENTRIES).await;
+    let absent = members.follower().await;
+    members.stop(&absent).await;
+    let leader = members.leader().await;
+    fill(&members.member(&leader)).await;
+    let before = members.metrics(&leader).coordination.snapshots.get();
+    let load = Load::start(members.member(&leader));
+    eventually("snapshots under load", || {
+        members.metrics(&leader).coordination.snapshots.get() > before
+    })
+    .await;
+    members.restart(&absent).await;
+    members.all_serve().await;
+    let newest = || members.files(&absent, "snap-").into_iter().max();
+    eventually("it has got the tree", || {
+        let applied = members.member(&absent).status().applied;
+        newest().is_some() && applied + 100 > members.member(&leader).status().applied
+    })
+    .await;
+    assert!(load.end().await > 0);
+    members.converge(&leader).await;
+}
