@@ -19,7 +19,9 @@ def test_version_is_the_packages():
     assert said.stderr == ""
 
 
-@pytest.mark.parametrize("verb", ["", "dev", "serve", "register", "zk", "config", "config check"])
+@pytest.mark.parametrize(
+    "verb", ["", "dev", "serve", "register", "zk", "cluster", "config", "config check"]
+)
 def test_help_names_the_program_and_goes_to_stdout(verb):
     said = run(*verb.split(), "--help")
     assert said.returncode == 0

@@ -48,6 +48,8 @@ class Secured:
         self.authority.issue(name, f"/O=Example/CN={name}")
         for source, target in (("ca.pem",) * 2, (f"{name}.pem", "node.pem"), (f"{name}.key", "node.key")):
             (self.node.directory / target).write_bytes(self.authority.path(source).read_bytes())
+        # Nobody else may read a key.
+        (self.node.directory / "node.key").chmod(0o600)
 
     def options(self, name=None):
         """Of a kazoo client that shows a certificate, or none."""
@@ -111,7 +113,7 @@ def test_only_known_certificates_pass_where_one_is_required(processes, tmp_path)
         with pytest.raises(KazooTimeoutError):
             client.start(timeout=2)
         client.close()
-    assert secured.node.metric("zoogate_zookeeper_tls_handshake_failures_total") >= 3
+    assert secured.node.metric("zoogate_tls_handshake_failures_total", listener="zookeeper") >= 3
 
 
 def test_new_certificates_are_taken_while_connections_go_on(processes):
@@ -125,16 +127,16 @@ def test_new_certificates_are_taken_while_connections_go_on(processes):
     eventually(lambda: secured.shown() == "second", 15, "the second certificate")
 
     (node.directory / "node.key").write_text("no key\n")
-    refused = "zoogate_zookeeper_tls_reload_failures_total"
+    refused = "zoogate_tls_reload_failures_total"
     eventually(lambda: node.metric(refused) == 1, 15, "the broken key is noticed")
     assert "node.key holds no private key" in node.log()
-    assert node.metric("zoogate_zookeeper_tls_last_reload_successful") == 0
+    assert node.metric("zoogate_tls_last_reload_successful") == 0
     assert secured.shown() == "second"
 
     secured.install("third")
     node.process.send(signal.SIGHUP)
     eventually(lambda: secured.shown() == "third", 15, "the third certificate")
-    assert node.metric("zoogate_zookeeper_tls_last_reload_successful") == 1
+    assert node.metric("zoogate_tls_last_reload_successful") == 1
     assert client.exists("/") and not states, "the old connection never noticed"
 
 

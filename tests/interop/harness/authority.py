@@ -36,3 +36,4 @@ class Authority:
     def _key(self, name):
         kind = ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"]
         openssl(self.directory, "genpkey", *kind, "-out", f"{name}.key")
+        self.path(f"{name}.key").chmod(0o600)

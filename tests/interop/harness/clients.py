@@ -157,7 +157,19 @@ def cli_mt(hosts, commands, timeout=45):
     return done.stdout
 
 
-def _zkcli(arguments, stdin, timeout):
+def zkcli_tls(hosts, stores, *commands, timeout=60):
+    """As `zkcli`, over TLS; `stores` are files, each under the end of its property's name."""
+    flags = [
+        "-Dzookeeper.client.secure=true",
+        "-Dzookeeper.clientCnxnSocket=org.apache.zookeeper.ClientCnxnSocketNetty",
+        "-Dzookeeper.ssl.keyStore.password=secret",
+    ]
+    flags += [f"-Dzookeeper.ssl.{name}.location={file}" for name, file in stores.items()]
+    stdin = "".join(f"{command}\n" for command in commands)
+    return _zkcli(["-server", hosts], stdin, timeout, " ".join([JVM, *flags]))
+
+
+def _zkcli(arguments, stdin, timeout, flags=JVM):
     done = subprocess.run(
         [ZKCLI, *arguments],
         input=stdin,
@@ -166,7 +178,7 @@ def _zkcli(arguments, stdin, timeout):
         text=True,
         timeout=timeout,
         check=False,
-        env={**os.environ, "CLIENT_JVMFLAGS": JVM, "ZOO_LOG_DIR": "/nonexistent"},
+        env={**os.environ, "CLIENT_JVMFLAGS": flags, "ZOO_LOG_DIR": "/nonexistent"},
     )
     noise = re.compile(r"^(SLF4J: .*|Connecting to .*|Welcome to .*|JLine .*|WATCHER::|)\n", re.M)
     return noise.sub("", done.stdout)

@@ -21,23 +21,23 @@ data_dir = "{data_dir}"
 workers = 2
 
 [ensemble]
-listen = "127.0.0.1:{peer}"
+listen = "{address}:{peer}"
 members = {{ {members} }}
 observer = {observer}
 {ensemble_keys}
 [zookeeper]
-listen = "127.0.0.1:{zookeeper}"
+listen = "{address}:{zookeeper}"
 tick_time = "{tick}"
 session_timeout = {{ min = "{shortest}", max = "40s" }}
 {zookeeper_keys}
 [admin]
-listen = "127.0.0.1:{admin}"
-"""
+listen = "{address}:{admin}"
+{admin_keys}"""
 
 LISTENER = """
 [[listener]]
 name = "{name}"
-bind = "127.0.0.1:{port}"
+bind = "{address}:{port}"
 protocol = "{protocol}"
 service = "{name}"
 """
@@ -47,29 +47,37 @@ class Node:
     """One node: its ports, files and process.
 
     `services` is TOML that ends its settings; `ensemble_keys` and `zookeeper_keys` are more lines of its
-    sections `[ensemble]` and `[zookeeper]`.
+    sections `[ensemble]` and `[zookeeper]`, `admin_keys` of `[admin]`. `address` is where it listens, `prefix` the command that starts it elsewhere,
+    `environment` what its process gets besides ours, `data` its data directory.
     """
 
     def __init__(self, processes, name, members=None, observer=False):
         self.name = name
         self.processes = processes
         self.observer = observer
+        self.address = "127.0.0.1"
+        self.prefix = []
+        self.environment = {}
         self.peer, self.zookeeper, self.admin, self.web, self.tcp = free_ports(5)
         self.members = members
         self.directory = processes.directory / name
         self.directory.mkdir()
+        self.data = self.directory / "data"
         self.file = self.directory / "zoogate.toml"
         self.services = ""
         self.ensemble_keys = ""
         self.zookeeper_keys = ""
+        self.admin_keys = ""
         self.process = None
 
     def settings(self):
         """The text of the settings file."""
-        members = ", ".join(f'{name} = "127.0.0.1:{port}"' for name, port in self.members.items())
+        reach = {name: it if isinstance(it, str) else f"127.0.0.1:{it}" for name, it in self.members.items()}
+        members = ", ".join(f'{name} = "{address}"' for name, address in reach.items())
         text = SETTINGS.format(
             name=self.name,
-            data_dir=self.directory / "data",
+            data_dir=self.data,
+            address=self.address,
             peer=self.peer,
             members=members,
             observer=str(self.observer).lower(),
@@ -79,26 +87,29 @@ class Node:
             shortest=SHORTEST_SESSION,
             ensemble_keys=self.ensemble_keys,
             zookeeper_keys=self.zookeeper_keys,
+            admin_keys=self.admin_keys,
         )
         for name, protocol in LISTENERS.items():
-            text += LISTENER.format(name=name, port=getattr(self, name), protocol=protocol)
+            port = getattr(self, name)
+            text += LISTENER.format(name=name, address=self.address, port=port, protocol=protocol)
         return text + self.services
 
     @property
     def hosts(self):
         """The address for ZooKeeper clients."""
-        return f"127.0.0.1:{self.zookeeper}"
+        return f"{self.address}:{self.zookeeper}"
 
     @property
     def url(self):
         """Of the HTTP listener."""
-        return f"http://127.0.0.1:{self.web}/"
+        return f"http://{self.address}:{self.web}/"
 
     def start(self):
         """Starts the process; see `await_ready`."""
         self.file.write_text(self.settings())
-        command = [BINARY, "serve", "--config", self.file]
-        self.process = self.processes.start(self.name, command, {"ZOOGATE_LOG": "info"})
+        command = [*self.prefix, BINARY, "serve", "--config", self.file]
+        environment = {"ZOOGATE_LOG": "info", **self.environment}
+        self.process = self.processes.start(self.name, command, environment)
         return self
 
     def kill9(self):
@@ -109,7 +120,7 @@ class Node:
 
     def page(self, path, timeout=5.0):
         """Status and text of a page of the admin port."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.admin, timeout=timeout)
+        connection = http.client.HTTPConnection(self.address, self.admin, timeout=timeout)
         try:
             connection.request("GET", path)
             response = connection.getresponse()
