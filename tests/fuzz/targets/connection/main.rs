@@ -40,13 +40,18 @@ async fn play(server: &Server, input: &[u8]) {
         .await
         .expect("the server lives");
     socket.set_nodelay(true).expect("a socket");
-    let mut seen = Seen::default();
+    let mut seen = Seen {
+        is_greeted: true,
+        ..Seen::default()
+    };
     let mut script = Script::new(input);
     if script.shakes_hands() {
         let mut hello = BytesMut::new();
         put_frame(&mut hello, &(), &connect());
         socket.write_all(&hello).await.expect("room in the socket");
         seen.greeting(&mut socket).await;
+    } else {
+        seen.is_greeted = false;
     }
     // The server may close at any moment: then the rest of the script is not sent.
     while let Some(step) = script.next() {
@@ -91,6 +96,8 @@ struct Seen {
     asked: VecDeque<i32>,
     /// Raw bytes were sent: which requests the server made of them is not known.
     is_lost: bool,
+    /// The handshake is behind us. If none was sent, the first request is taken for one, and may even be a good one.
+    is_greeted: bool,
     zxid: i64,
 }
 
@@ -133,6 +140,12 @@ impl Seen {
     }
 
     fn check(&mut self, mut frame: Bytes) {
+        if !self.is_greeted {
+            ConnectResponse::decode(&mut frame).expect("a handshake's answer");
+            self.asked.pop_front();
+            self.is_greeted = true;
+            return;
+        }
         let header = ReplyHeader::decode(&mut frame).expect("a header");
         assert!(
             header.error == 0 || frame.is_empty(),
