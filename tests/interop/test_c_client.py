@@ -78,8 +78,9 @@ def taken_apart(text):
         if line.startswith("\t") and "=" not in line:
             children.append(line)
             continue
-        lines += sorted(children) + ([line] if line else [])
-        children = []
+        if line:
+            lines += [*sorted(children), line]
+            children = []
     return events, echoes, lines + sorted(children)
 
 
