@@ -57,7 +57,8 @@ quit
 
 # Three threads speak: who reads commands, who hears replies, who hears of events. Each keeps its order.
 EVENT = re.compile(r"^Watcher (?!SESSION).*$", re.M)
-ECHO = re.compile(r"^(Creating|Error|Path|Quitting).*$", re.M)
+# Data may end without a new line, and an echo come behind it.
+ECHO = re.compile(r"(Creating \[|^Error|^Path|^Quitting).*$", re.M)
 # Ids and times differ from run to run.
 DIFFERENCES = [
     (re.compile(r"^(time|Got a new session id|Watcher SESSION|.*ZOO_).*\n", re.M), ""),
