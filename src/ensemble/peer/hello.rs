@@ -21,10 +21,10 @@ use std::sync::Arc;
 use tokio::time::timeout;
 
 /// Version of everything members say to each other.
-const PROTOCOL: u16 = 2;
+const PROTOCOL: u16 = 3;
 /// The oldest version that this program still speaks: that of the release before. Who speaks only older or
 /// newer ones is refused by name.
-const OLDEST: u16 = 2;
+const OLDEST: u16 = 3;
 /// First field of a greeting: tells a member from a stray client at once.
 const MAGIC: u32 = 0x5a47_5250;
 
