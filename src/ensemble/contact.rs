@@ -1,7 +1,8 @@
 //! What this member hears of its leader: when last, over how many connections, and whether it is gone for good.
 //!
 //! From the first, and from this member's own [faults](super::fault), follows whether clients may be served. An election changes nothing about it: what was heard
-//! before counts until [`SERVING_GRACE`] is over, so clients do not notice a leader that is replaced in time.
+//! before counts until [`SERVING_GRACE`] is over, so clients do not notice a leader that is replaced in time. A leader that is heard and does not hear counts for
+//! nothing: it would never know of what clients are answered here, and end their sessions.
 
 use super::fault::{Fault, Faults};
 use super::limits::{SERVING_GRACE, SERVING_INTERVAL};
@@ -23,6 +24,10 @@ use tokio::time::Instant;
 pub(super) struct Contact {
     /// When a leader was last heard, and the highest vote by which one led.
     heard: Mutex<Option<(Instant, VoteOf<Types>)>>,
+    /// When the latest report was begun that a leader has taken.
+    reported: Mutex<Option<Instant>>,
+    /// Until when clients may be answered, by what was known at the last look.
+    until: Mutex<Option<Instant>>,
     serving: watch::Sender<bool>,
     faults: Faults,
     /// Set while this member must say nothing to the others.
@@ -43,6 +48,8 @@ impl Contact {
     pub(super) fn new() -> Arc<Contact> {
         Arc::new(Contact {
             heard: Mutex::new(None),
+            reported: Mutex::new(None),
+            until: Mutex::new(None),
             serving: watch::Sender::new(false),
             faults: Faults::default(),
             silenced: watch::Sender::new(false),
@@ -66,6 +73,11 @@ impl Contact {
     /// How long ago a leader was last heard; `None` before the first time.
     pub(super) fn silence(&self) -> Option<Duration> {
         self.heard.lock().map(|(at, _)| at.elapsed())
+    }
+
+    /// A leader has taken all that this member had to report when it began to, `at` that time.
+    pub(super) fn reported(&self, at: Instant) {
+        *self.reported.lock() = Some(at);
     }
 
     /// Member `from` has an append connection to this one until the guard is dropped.
@@ -170,10 +182,7 @@ impl Contact {
         metrics: Arc<Metrics>,
     ) {
         loop {
-            let left = self
-                .age_of_word(&raft)
-                .and_then(|age| SERVING_GRACE.checked_sub(age))
-                .filter(|_| is_ready());
+            let left = self.time_left(&raft).filter(|_| is_ready());
             let serving = self.serve(|| left.is_some() && self.faults.allow_serving());
             metrics.coordination.serving.set(i64::from(serving));
             let rest = left.unwrap_or_default().max(SERVING_INTERVAL);
@@ -201,13 +210,31 @@ impl Contact {
         serving
     }
 
-    /// How long ago this member last heard a leader or, leading, its quorum; `None` before the first time.
+    /// Whether clients may be answered at this moment. [`Contact::serving`] is a step behind when the process was paused.
+    pub(super) fn may_answer(&self, raft: &Raft<Types, Machine>) -> bool {
+        let now = Instant::now();
+        let is_in_time = |until: Option<Instant>| until.is_some_and(|until| now <= until);
+        if is_in_time(*self.until.lock()) {
+            return true;
+        }
+        let until = self.time_left(raft).map(|left| now + left);
+        *self.until.lock() = until;
+        is_in_time(until)
+    }
+
+    /// For how long clients may still be answered, unless there is news.
+    fn time_left(&self, raft: &Raft<Types, Machine>) -> Option<Duration> {
+        SERVING_GRACE.checked_sub(self.age_of_word(raft)?)
+    }
+
+    /// How long ago this member last heard a leader that heard it or, leading, its quorum; `None` before the first time.
     fn age_of_word(&self, raft: &Raft<Types, Machine>) -> Option<Duration> {
         let metrics = raft.metrics();
         let now = metrics.borrow_watched();
         let heard = self.silence();
         if now.current_leader != Some(now.id) {
-            return heard;
+            let reported = self.reported.lock().map(|at| at.elapsed());
+            return heard.zip(reported).map(|(heard, told)| heard.max(told));
         }
         if now.membership_config.membership().voter_ids().count() == 1 {
             return Some(Duration::ZERO);

@@ -99,12 +99,8 @@ impl Duties {
     /// in it would lose the connection, for an election that is not over yet or a disk that was slow.
     async fn until_writable(&self) {
         let mut facts = self.raft.metrics();
-        let may_try = |facts: &RaftMetrics<Types>| {
-            let acked = facts.last_quorum_acked.as_ref().map(|at| at.elapsed());
-            !facts.state.is_leader()
-                || acked.is_some_and(|age| age < self.lease)
-                || facts.membership_config.membership().voter_ids().count() == 1
-        };
+        let may_try =
+            |facts: &RaftMetrics<Types>| !facts.state.is_leader() || self.has_lease(facts);
         if may_try(&facts.borrow_watched()) {
             return;
         }
@@ -113,6 +109,13 @@ impl Duties {
             while !may_try(&facts.borrow_and_update()) && facts.changed().await.is_ok() {}
         })
         .await;
+    }
+
+    /// Whether no other member can lead yet: so many have heard this one lately.
+    fn has_lease(&self, facts: &RaftMetrics<Types>) -> bool {
+        let acked = facts.last_quorum_acked.as_ref().map(|at| at.elapsed());
+        acked.is_some_and(|age| age < self.lease)
+            || facts.membership_config.membership().voter_ids().count() == 1
     }
 
     /// The index a linearizable read has to wait for, confirmed by a quorum (ReadIndex, Raft thesis 6.4).
@@ -134,9 +137,10 @@ impl Duties {
         leads.await.unwrap_or(false)
     }
 
-    /// Takes note of signs of life of sessions. False when this member does not lead.
-    pub(super) fn touch(&self, touches: &[Touch]) -> bool {
-        self.sessions.note(touches)
+    /// Takes note of signs of life of sessions at a member. False when this member does not lead, or cannot be sure of
+    /// it: then another leader may never hear of them.
+    pub(super) fn touch(&self, member: u64, touches: &[Touch]) -> bool {
+        self.has_lease(&self.raft.metrics().borrow_watched()) && self.sessions.note(member, touches)
     }
 
     /// Notes that a member is reached at `address` now. False when this member does not lead, or there is no such

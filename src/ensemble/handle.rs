@@ -231,6 +231,25 @@ impl Ensemble {
     /// # Cancel safety
     /// A cancelled call has proposed nothing.
     pub async fn propose(&self, actor: Actor, command: Command) -> Result<Pending, ProposeError> {
+        self.enqueue(actor, command, None).await
+    }
+
+    /// As [`propose`](Ensemble::propose), on behalf of the ensemble, but only while this member leads in `term`: what it has
+    /// decided as the leader is not for another one to carry out.
+    pub(super) async fn propose_as_leader(
+        &self,
+        term: u64,
+        command: Command,
+    ) -> Result<Pending, ProposeError> {
+        self.enqueue(Actor::Ensemble, command, Some(term)).await
+    }
+
+    async fn enqueue(
+        &self,
+        actor: Actor,
+        command: Command,
+        as_leader_in: Option<u64>,
+    ) -> Result<Pending, ProposeError> {
         let bytes = bytes_of(&actor, &command);
         let units = u32::try_from(1 + bytes / ROOM_UNIT)
             .unwrap_or(u32::MAX)
@@ -246,6 +265,7 @@ impl Ensemble {
         let queued = Queued {
             actor,
             command,
+            as_leader_in,
             bytes,
             waiter: Waiter { tx, _room: room },
         };
@@ -279,9 +299,15 @@ impl Ensemble {
         Ok(Barrier { index, applied })
     }
 
-    /// Notes that a session owned by this member gave a sign of life.
-    pub fn touch(&self, session: SessionId) {
-        self.inner.sessions.touch(session);
+    /// Notes that a session owned by this member gave a sign of life. False when this member may not answer it, because
+    /// no leader may ever hear of it.
+    #[must_use]
+    pub fn touch(&self, session: SessionId) -> bool {
+        let may_answer = self.inner.contact.may_answer(&self.inner.raft);
+        if may_answer {
+            self.inner.sessions.touch(session);
+        }
+        may_answer
     }
 
     /// Whether clients can be served: true while a leader is within reach.

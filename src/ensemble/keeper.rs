@@ -1,14 +1,9 @@
-//! The tasks that keep sessions and znodes that end by time: report signs of life to the leader, expire and
-//! reap on the leader, and notice who the leader is.
+//! The tasks that keep what ends by time: notice who the leader is, and reap znodes on the leader.
 
-use super::barrier::leader_address;
 use super::clock::wall_clock_ms;
 use super::handle::{Applied, Ensemble, Role};
-use super::limits::{
-    ASK_TIMEOUT, EXPIRY_RETRY, PAUSE, REAP_BATCH, REAP_PAUSE, TOUCH_INTERVAL, TOUCH_RETRY,
-};
+use super::limits::{REAP_BATCH, REAP_PAUSE};
 use super::machine::Machine;
-use super::peer::{Answer, Ask, Link, Me};
 use super::sessions::Sessions;
 use super::types::Types;
 use crate::telemetry::Metrics;
@@ -17,38 +12,7 @@ use openraft::Raft;
 use openraft::async_runtime::WatchReceiver;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, sleep, timeout_at};
-
-/// Reports this member's signs of life to the leader, for ever.
-pub(super) async fn report(me: Me, raft: Raft<Types, Machine>, sessions: Arc<Sessions>) {
-    let mut link: Option<(u64, Link)> = None;
-    loop {
-        sessions.touched().await;
-        let mut pause = TOUCH_INTERVAL;
-        for touches in sessions.report() {
-            let taken_at = Instant::now();
-            let taken = match leader_address(&raft) {
-                None => false,
-                Some((leader, _)) if leader == me.member => sessions.note(&touches),
-                Some((leader, address)) => {
-                    if link.as_ref().is_none_or(|(to, _)| *to != leader) {
-                        link = Some((leader, Link::new(&me, Some(leader), &address)));
-                    }
-                    let (_, link) = link.as_mut().expect("set above");
-                    matches!(
-                        link.ask(&Ask::Touch(touches.clone()), ASK_TIMEOUT).await,
-                        Ok(Answer::Done)
-                    )
-                }
-            };
-            if !taken {
-                sessions.unreported(&touches, taken_at);
-                pause = TOUCH_RETRY;
-            }
-        }
-        sleep(pause).await;
-    }
-}
+use tokio::time::sleep;
 
 /// Starts and stops the timers as this member gains and loses the leadership, for ever.
 pub(super) async fn follow_leadership(
@@ -69,7 +33,7 @@ pub(super) async fn follow_leadership(
         };
         if leads && led_term != Some(term) {
             tracing::info!(term, "this member leads");
-            ensemble.read(|tree| sessions.lead(tree));
+            ensemble.read(|tree| sessions.lead(term, tree));
             led_term = Some(term);
         } else if !leads {
             if led_term.take().is_some() {
@@ -80,46 +44,6 @@ pub(super) async fn follow_leadership(
         }
         if facts.changed().await.is_err() {
             return;
-        }
-    }
-}
-
-/// Proposes the end of sessions whose time is up, for ever. Idle on followers.
-pub(super) async fn expire(ensemble: Ensemble, sessions: Arc<Sessions>, metrics: Arc<Metrics>) {
-    loop {
-        let slept = sessions.until_due().await;
-        failpoint!("expiry");
-        if slept > PAUSE {
-            tracing::warn!(
-                ?slept,
-                "this process was paused; session deadlines are moved by as much"
-            );
-            sessions.extend(slept);
-        }
-        let mut closing = Vec::new();
-        for overdue in sessions.overdue() {
-            let (session, attachment) = (overdue.session, Some(overdue.attachment));
-            tracing::info!(%session, "session gave no sign of life within its timeout");
-            match ensemble
-                .propose(
-                    Actor::Ensemble,
-                    Command::CloseSession {
-                        session,
-                        attachment,
-                    },
-                )
-                .await
-            {
-                Ok(pending) => closing.push(pending),
-                Err(_) => break,
-            }
-        }
-        // Whatever is not applied by then becomes overdue again and is proposed anew.
-        let deadline = Instant::now() + EXPIRY_RETRY;
-        for pending in closing {
-            if let Ok(Ok(Applied { result: Ok(_), .. })) = timeout_at(deadline, pending).await {
-                metrics.coordination.sessions_expired.inc();
-            }
         }
     }
 }

@@ -52,6 +52,13 @@ pub(super) const ROOM_UNIT: usize = 1 << 10;
 pub(super) const TOUCH_INTERVAL: Duration = Duration::from_millis(20);
 /// Pause before signs of life that could not be reported are reported again: there is no leader, or no way to it.
 pub(super) const TOUCH_RETRY: Duration = Duration::from_millis(100);
+/// How often a member tells its leader that it is there, if its clients give no signs of life. Several fit into
+/// [`SERVING_GRACE`].
+pub(super) const REPORT_INTERVAL: Duration = Duration::from_millis(250);
+/// A member that has not reported for this long is not asked about overdue sessions: it would hold up the others' ends.
+pub(super) const SILENT: Duration = Duration::from_secs(1);
+/// Longest wait for a member's answer about overdue sessions: a round trip, on a loaded machine.
+pub(super) const EXPIRY_ASK: Duration = Duration::from_millis(200);
 /// Signs of life in one message, 12 bytes each.
 pub(super) const TOUCH_BATCH: usize = 16 << 10;
 /// How long behind a deadline the leader waits for signs of life that were given before it and are still on their
@@ -69,8 +76,8 @@ pub(super) const PAUSE: Duration = Duration::from_millis(500);
 pub(super) const EXPIRY_RETRY: Duration = Duration::from_secs(1);
 /// Expiries proposed at once; more follow in the next round.
 pub(super) const EXPIRY_BATCH: usize = 1024;
-/// Clients are served this long after the last word from a leader or, on the leader, from its quorum: long
-/// enough for an election, short enough that a member cut off does not answer from the past for long.
+/// Clients are served this long after the last word from a leader that has heard this member too or, on the leader, from its
+/// quorum: long enough for an election, short enough that a member cut off does not answer from the past for long.
 pub(super) const SERVING_GRACE: Duration = Duration::from_millis(1500);
 /// How often a member that does not serve looks whether it may. One that serves looks when its time is up.
 pub(super) const SERVING_INTERVAL: Duration = Duration::from_millis(50);
@@ -237,4 +244,9 @@ const _: () = assert!(
 const _: () = assert!(
     EXPIRY_REST.as_millis() <= SESSION_TIMEOUT.start().as_millis(),
     "no session may be due while the leader does not look"
+);
+const _: () = assert!(
+    REPORT_INTERVAL.as_millis() * 4 <= SILENT.as_millis()
+        && SILENT.as_millis() < SERVING_GRACE.as_millis(),
+    "a report or two may be late before a member counts as silent or sends its clients away"
 );

@@ -7,7 +7,7 @@
 //!   proposer --route: leader here--> duties --> openraft --> machine --> tree   barrier --> read index
 //!        \--route: leader elsewhere--> peer (forward) --> its duties
 //!   openraft <--> log, snapshot (disk)      openraft <--> peer (append, control, snapshot)
-//!   sessions: touches --> keeper --> the leader's deadlines --> propose CloseSession
+//!   sessions: touches --> reports --> the leader's deadlines --> expiry --> propose CloseSession
 //! ```
 //! Three rules hold it together. The origin answers its own client, from its own apply. A proposal is sent
 //! once; if its way breaks, its outcome is *unknown* and said to be. Time, randomness and identities enter in the
@@ -23,10 +23,12 @@ mod census;
 mod clock;
 mod contact;
 mod damage;
+mod deadlines;
 mod digest;
 #[cfg(test)]
 mod disk_tests;
 mod duties;
+mod expiry;
 mod fault;
 mod founding;
 mod handle;
@@ -47,6 +49,7 @@ mod proposer;
 mod pulse;
 mod readmission;
 mod reconfig;
+mod reports;
 mod roll;
 mod running;
 mod saving;

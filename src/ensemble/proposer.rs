@@ -31,6 +31,8 @@ pub(super) struct Queued {
     pub(super) actor: Actor,
     /// What to do.
     pub(super) command: Command,
+    /// The term in which alone it may be proposed, by this member as the leader.
+    pub(super) as_leader_in: Option<u64>,
     /// Bytes it brings along, for the bound on batches.
     pub(super) bytes: usize,
     /// Who waits.
@@ -94,7 +96,7 @@ impl Proposer {
                 }
                 first = self.queue.recv() => {
                     let Some(first) = first else { return false };
-                    let batch = self.batch(first);
+                    let batch = self.batch(first, route);
                     failpoint!("proposer");
                     match self.duties.propose(batch).await {
                         Some(Proposed { batch, refused }) => {
@@ -144,7 +146,7 @@ impl Proposer {
                 }
                 first = self.queue.recv() => {
                     let Some(first) = first else { return false };
-                    let batch = self.batch(first);
+                    let batch = self.batch(first, route);
                     if link.send(batch).await.is_err() {
                         return true;
                     }
@@ -154,14 +156,17 @@ impl Proposer {
     }
 
     /// Everything queued behind `first`, up to the bounds of a batch. Those who do not wait any more are
-    /// left out: their connection is gone and their write was never sent.
-    fn batch(&mut self, first: Queued) -> Vec<Proposal> {
+    /// left out: their connection is gone and their write was never sent. So is what a leader decided that leads no more.
+    fn batch(&mut self, first: Queued, route: &Route) -> Vec<Proposal> {
         let mut bytes = 0;
         let mut batch = Vec::new();
         let mut next = Some(first);
         while let Some(queued) = next {
             bytes += queued.bytes;
-            if !queued.waiter.tx.is_closed() {
+            let is_stale = queued
+                .as_leader_in
+                .is_some_and(|term| route.leader != self.me.member || route.term != term);
+            if !is_stale && !queued.waiter.tx.is_closed() {
                 let origin = self.shared.tickets.issue(queued.waiter);
                 let transaction = Transaction {
                     time_ms: 0,

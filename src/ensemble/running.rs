@@ -4,6 +4,7 @@ use super::barrier::{Barriers, Waiting};
 use super::census::Dismissal;
 use super::digest::{self, Comparer, Rebuilder};
 use super::duties::Duties;
+use super::expiry::Expiry;
 use super::founding;
 use super::handle::Ensemble;
 use super::housekeeping::Housekeeping;
@@ -15,6 +16,7 @@ use super::peer::{self, Me, PeerServer};
 use super::progress::Progress;
 use super::proposer::{Proposer, Queued};
 use super::pulse::Pulse;
+use super::reports::Reporter;
 use super::snapshot::SnapshotStore;
 use super::space::SpaceWatch;
 use super::takeover::Takeover;
@@ -144,14 +146,21 @@ impl Running {
             Barriers {
                 me: me.clone(),
                 raft: raft.clone(),
-                duties,
+                duties: duties.clone(),
                 queue: queues.barriers,
             }
             .run(),
         );
         self.spawn(
             "session reports",
-            keeper::report(me.clone(), raft.clone(), sessions()),
+            Reporter {
+                me: me.clone(),
+                raft: raft.clone(),
+                sessions: sessions(),
+                contact: inner.contact.clone(),
+                duties: duties.clone(),
+            }
+            .run(),
         );
         self.spawn(
             "leadership",
@@ -159,7 +168,14 @@ impl Running {
         );
         self.spawn(
             "session expiry",
-            keeper::expire(ensemble.clone(), sessions(), metrics),
+            Expiry {
+                me: me.clone(),
+                raft: raft.clone(),
+                ensemble: ensemble.clone(),
+                sessions: sessions(),
+                metrics,
+            }
+            .run(),
         );
         let contact = inner.contact.clone();
         let takeover = Takeover {

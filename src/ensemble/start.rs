@@ -332,7 +332,7 @@ fn prepare(
         .and_then(|()| papers.start(boots));
     started.map_err(ArrivalError::from)?;
     let (boots, boot) = (papers.facts().boots, papers.facts().boot);
-    let sessions = Arc::new(Sessions::default());
+    let sessions = Arc::new(Sessions::new());
     sessions.replaced(&replica.tree);
     let config_changed = Arc::new(ConfigChanged::default());
     let mut followers = start.followers.clone();

@@ -139,7 +139,7 @@ async fn silent_session_expires_with_its_ephemerals_and_a_touched_one_lives() {
     assert!(silent.create(&member, "/silent", true).await.result.is_ok());
     assert!(alive.create(&member, "/alive", true).await.result.is_ok());
     eventually("the silent session expires", || {
-        member.touch(alive.id);
+        assert!(member.touch(alive.id));
         member.read(|tree| tree.session(silent.id).is_none())
     })
     .await;

@@ -4,6 +4,7 @@ mod backup;
 mod damage;
 mod digests;
 mod ensemble;
+mod expiry;
 #[cfg(feature = "failpoints")]
 mod failstop;
 mod lagging;

@@ -49,6 +49,8 @@ pub(in crate::ensemble) enum Ask {
     Survey,
     /// To a member: may I take part, my log ending there?
     MayTakePart(Option<u64>),
+    /// To a member: have the clients of these sessions given signs of life there?
+    Signs(Vec<SessionId>),
 }
 
 /// What a node says of itself to one that is no member.
@@ -121,6 +123,8 @@ pub(in crate::ensemble) enum Answer {
     MayTakePart(bool),
     /// To [`Ask::Admit`].
     Admission(Result<Number, AdmissionRefusal>),
+    /// To [`Ask::Signs`]: the last of each.
+    Signs(Vec<Touch>),
 }
 
 /// What the dialling side sends on an append connection.

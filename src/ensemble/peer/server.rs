@@ -166,7 +166,8 @@ impl PeerServer {
                     .read_index()
                     .await
                     .map_or(Answer::NotNow, Answer::ReadIndex),
-                Ask::Touch(touches) => done(self.duties.touch(&touches)),
+                Ask::Touch(touches) => done(self.duties.touch(from, &touches)),
+                Ask::Signs(asked) => Answer::Signs(self.ensemble.inner().sessions.signs(&asked)),
                 Ask::Move(address) => done(self.duties.relocate(from, address).await),
                 Ask::Survey => Answer::Survey(self.ensemble.own_survey()),
                 Ask::MayTakePart(last) => {

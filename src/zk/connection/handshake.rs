@@ -86,7 +86,6 @@ pub(super) async fn shake(
         Some(attached)
     });
     let attached = attached.ok_or(End::HungUp)?;
-    port.ensemble.touch(id);
     Ok(Opened {
         id,
         timeout_ms,

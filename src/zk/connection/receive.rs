@@ -77,9 +77,9 @@ impl<'a> Receiver<'a> {
                 Ok(None) => break,
                 Ok(Some(frame)) => frame,
             };
-            // Nobody asks after a session that only this member knows.
-            if !self.session.is_local() {
-                self.port.ensemble.touch(self.session);
+            // What no leader watches over, nobody asks after.
+            if self.silence.is_none() && !self.port.ensemble.touch(self.session) {
+                return End::NotServing;
             }
             let received = match self.take(frame).await {
                 Err(end) => return end,
