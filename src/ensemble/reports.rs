@@ -36,13 +36,15 @@ impl Reporter {
     pub(super) async fn run(self) {
         let mut link = None;
         loop {
+            // Also when it is not known yet where that is.
+            let followed = self.raft.server_metrics().borrow_watched().current_leader;
             let leader = leader_address(&self.raft);
             let begun = Instant::now();
             let report = self.sessions.report();
             let taken = tokio::select! {
                 taken = self.tell(leader.as_ref(), report, &mut link) => taken,
                 // Who leads no more may never answer.
-                () = self.other_leader(leader.as_ref()) => false,
+                () = self.other_leader(followed) => false,
             };
             self.sessions.reported(taken);
             let pause = match taken {
@@ -61,7 +63,7 @@ impl Reporter {
             };
             tokio::select! {
                 () = rest => {}
-                () = self.other_leader(leader.as_ref()) => {}
+                () = self.other_leader(followed) => {}
             }
         }
     }
@@ -93,8 +95,7 @@ impl Reporter {
     }
 
     /// Resolves when this member follows somebody else than `leader`.
-    async fn other_leader(&self, leader: Option<&(u64, String)>) {
-        let leader = leader.map(|(leader, _)| *leader);
+    async fn other_leader(&self, leader: Option<u64>) {
         let mut facts = self.raft.server_metrics();
         while facts.borrow_and_update().current_leader == leader {
             if facts.changed().await.is_err() {

@@ -127,7 +127,6 @@ impl Running {
         metrics: Arc<Metrics>,
     ) {
         let (inner, raft) = (ensemble.inner(), self.raft.clone());
-        let sessions = || inner.sessions.clone();
         let duties = Arc::new(Duties::new(raft.clone(), inner));
         let (shared, queue) = (inner.shared.clone(), queues.proposals);
         self.spawn(
@@ -151,32 +150,7 @@ impl Running {
             }
             .run(),
         );
-        self.spawn(
-            "session reports",
-            Reporter {
-                me: me.clone(),
-                raft: raft.clone(),
-                sessions: sessions(),
-                contact: inner.contact.clone(),
-                duties: duties.clone(),
-            }
-            .run(),
-        );
-        self.spawn(
-            "leadership",
-            keeper::follow_leadership(ensemble.clone(), raft.clone(), sessions()),
-        );
-        self.spawn(
-            "session expiry",
-            Expiry {
-                me: me.clone(),
-                raft: raft.clone(),
-                ensemble: ensemble.clone(),
-                sessions: sessions(),
-                metrics,
-            }
-            .run(),
-        );
+        self.spawn_session_care(me, ensemble, duties, metrics);
         let contact = inner.contact.clone();
         let takeover = Takeover {
             me: me.clone(),
@@ -199,6 +173,38 @@ impl Running {
                 log.write_committed().await;
             }
         });
+    }
+
+    /// Starts to keep sessions as long as their clients live, and no longer.
+    fn spawn_session_care(
+        &mut self,
+        me: &Me,
+        ensemble: &Ensemble,
+        duties: Arc<Duties>,
+        metrics: Arc<Metrics>,
+    ) {
+        let (inner, raft) = (ensemble.inner(), self.raft.clone());
+        let sessions = || inner.sessions.clone();
+        let reporter = Reporter {
+            me: me.clone(),
+            raft: raft.clone(),
+            sessions: sessions(),
+            contact: inner.contact.clone(),
+            duties,
+        };
+        self.spawn("session reports", reporter.run());
+        self.spawn(
+            "leadership",
+            keeper::follow_leadership(ensemble.clone(), raft.clone(), sessions()),
+        );
+        let expiry = Expiry {
+            me: me.clone(),
+            raft,
+            ensemble: ensemble.clone(),
+            sessions: sessions(),
+            metrics,
+        };
+        self.spawn("session expiry", expiry.run());
     }
 
     /// Starts to look after the room on disk.

@@ -198,3 +198,13 @@ async fn session_of_a_silent_client_ends_at_its_timeout_wherever_it_is() {
         assert!(late < Duration::from_millis(500), "at {name} {late:?} late");
     }
 }
+
+#[tokio::test]
+async fn members_on_one_thread_wait_for_nobody_without_giving_it_up() {
+    // A new follower knows who leads before it knows where that is.
+    let members = Members::start(3).await;
+    let client = Client::connect(&members.member(&members.follower().await)).await;
+    members.agree().await;
+    let all = members.all();
+    assert!(all.iter().all(|member| client.lives(member)));
+}
