@@ -17,6 +17,7 @@
 //! * a reader that closes the pipe early (`| head`) is no error;
 //! * the exit code says what kind of failure it was: see [`Exit`]. Usage errors end with 2, as shells,
 //!   clap and most tools do, rather than with `sysexits.h`'s 64.
+mod admin;
 mod args;
 mod backup;
 mod cert;

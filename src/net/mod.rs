@@ -15,8 +15,9 @@ pub use socket::{BACKLOG, ensure_free, is_out_of_descriptors, listen_shared, res
 #[cfg(test)]
 pub use tls::fixture;
 pub use tls::{
-    AcceptedTls, CertificateFacts, ClientAuthorities, Files, Live, NotTheNode, PeerFiles, PeerTls,
-    ServerTls, TlsError, TlsFailure, TlsFiles, certificate_facts, check_pair, node_uri,
+    AcceptedTls, CertificateFacts, ClientAuthorities, ClientFiles, ClientTls, Files, Live,
+    NotTheNode, PeerFiles, PeerTls, ServerTls, TlsError, TlsFailure, TlsFiles, certificate_facts,
+    check_pair, node_uri,
 };
 // One place says where sockets come from, so that a simulated network can take their place.
 #[cfg(feature = "simulation")]

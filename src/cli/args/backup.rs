@@ -1,6 +1,6 @@
 //! `zoogate backup`, `restore` and `inspect`: copies of a tree, and what is on a disk.
 
-use super::values;
+use super::{AdminArgs, values};
 use clap::Args as ClapArgs;
 use std::path::PathBuf;
 
@@ -9,7 +9,8 @@ use std::path::PathBuf;
 #[command(after_help = "\
 Examples:
   zoogate backup /var/backups/zoogate-$(date +%F).snap
-  zoogate backup --admin 10.0.0.5:9180 --token-file /etc/zoogate/token tree.snap
+  zoogate backup --admin 10.0.0.5:9180 --token-file /etc/zoogate/admin.token tree.snap
+  zoogate backup --admin zk1.example:9180 --ca /etc/zoogate/tls/ca.pem tree.snap
   zoogate backup - | zstd > tree.snap.zst
 
 A consistent copy of the whole tree at one zxid, taken while the node works; any node will do, a follower \
@@ -24,9 +25,8 @@ pub(in crate::cli) struct BackupArgs {
     /// The node's admin address
     #[arg(long, value_name = "HOST:PORT", env = "ZOOGATE_ADMIN", default_value = "127.0.0.1:9180", value_parser = values::host_port)]
     pub(in crate::cli) admin: String,
-    /// File with the node's admin token; on the node's own machine none is needed unless one is configured
-    #[arg(long, value_name = "FILE")]
-    pub(in crate::cli) token_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(in crate::cli) access: AdminArgs,
     /// Replace FILE if it exists
     #[arg(long)]
     pub(in crate::cli) force: bool,

@@ -1,8 +1,7 @@
 //! `zoogate cluster ..`: the members of an ensemble.
 
-use super::values;
+use super::{AdminArgs, values};
 use clap::{Args as ClapArgs, Subcommand};
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// `zoogate cluster`.
@@ -16,6 +15,7 @@ Examples:
   zoogate cluster demote 3 && zoogate cluster promote 3
   zoogate cluster transfer-leader n1
   zoogate cluster --admin 10.0.0.1:9180,10.0.0.2:9180 --token-file /etc/zoogate/admin.token members
+  zoogate cluster --admin zk1.example:9180 --ca ca.pem --cert ops.pem --key ops.key members     over TLS
 
 A MEMBER is a number, or the name of one. Any node may be asked: it passes changes on to the leader.
 
@@ -29,9 +29,8 @@ pub(in crate::cli) struct ClusterArgs {
     #[arg(long, value_name = "HOST:PORT", global = true, env = "ZOOGATE_ADMIN", value_delimiter = ',',
         default_value = "127.0.0.1:9180", value_parser = values::host_port)]
     pub(in crate::cli) admin: Vec<String>,
-    /// File with the admin token; on the node's own machine none is needed unless one is configured
-    #[arg(long, value_name = "FILE", global = true)]
-    pub(in crate::cli) token_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(in crate::cli) access: AdminArgs,
     /// Longest wait for the whole verb; while another change is under way, or there is no leader, it tries again
     #[arg(long, value_name = "DURATION", global = true, default_value = "30s", value_parser = values::deadline)]
     pub(in crate::cli) timeout: Duration,

@@ -1,4 +1,5 @@
 //! What can be typed: the verbs and their flags, with the texts of `--help`.
+mod admin;
 mod backup;
 mod cert;
 mod cluster;
@@ -7,6 +8,7 @@ mod register;
 mod values;
 mod zk;
 
+pub(super) use admin::AdminArgs;
 pub(super) use backup::{BackupArgs, InspectArgs, RestoreArgs};
 pub(super) use cert::{AuthorityArgs, CertArgs, CertVerb, ClientCertArgs, NodeCertArgs};
 pub(super) use cluster::{ClusterArgs, ClusterVerb};

@@ -8,6 +8,7 @@
 mod draft;
 mod request;
 
+use super::admin::Access;
 use super::args::BackupArgs;
 use super::output::Output;
 use super::{CliError, Exit};
@@ -60,11 +61,11 @@ impl From<BackupError> for CliError {
 /// # Errors
 /// [`CliError`]; then FILE is as it was.
 pub(super) async fn run(args: BackupArgs, output: Output) -> Result<Exit, CliError> {
-    let token = args.token_file.as_deref().map(read_token).transpose()?;
+    let access = Access::of(&args.access)?;
     #[expect(clippy::disallowed_methods, reason = "for show")]
     let begun = Instant::now();
     if args.file == Path::new("-") {
-        let download = Download::begin(&args.admin, token.as_deref()).await;
+        let download = Download::begin(&args.admin, &access).await;
         let mut download = download.map_err(BackupError::from)?;
         let mut stdout = io::stdout().lock();
         let checked = receive(&mut download, |part| {
@@ -76,7 +77,7 @@ pub(super) async fn run(args: BackupArgs, output: Output) -> Result<Exit, CliErr
         return Ok(Exit::Ok);
     }
     let mut draft = Draft::begin(&args.file, args.force)?;
-    let download = Download::begin(&args.admin, token.as_deref()).await;
+    let download = Download::begin(&args.admin, &access).await;
     let mut download = download.map_err(BackupError::from)?;
     let checked = receive(&mut download, |part| Ok(draft.write(part)?)).await?;
     draft.publish()?;
@@ -87,15 +88,6 @@ pub(super) async fn run(args: BackupArgs, output: Output) -> Result<Exit, CliErr
     }
     output.lines(summary(&checked, &download, begun))?;
     Ok(Exit::Ok)
-}
-
-fn read_token(path: &Path) -> Result<String, CliError> {
-    let read = std::fs::read_to_string(path).map_err(|source| BackupError::File {
-        action: "read the token in",
-        path: path.to_owned(),
-        source,
-    })?;
-    Ok(read.trim().to_owned())
 }
 
 /// Checks each part, and hands it on if it is right.

@@ -1,17 +1,17 @@
 //! Asking a node's admin address for a backup.
 
 use crate::cli::Exit;
+use crate::cli::admin::Access;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
-use hyper::header::{AUTHORIZATION, HOST};
-use hyper::{Request, Response, StatusCode};
+use hyper::header::HOST;
+use hyper::{Request, Response, StatusCode, http};
 use hyper_util::rt::TokioIo;
 use std::future::Future;
 use std::io;
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -42,9 +42,10 @@ pub(in crate::cli) enum RequestError {
         what: &'static str,
         limit: Duration,
     },
-    #[error("{admin} does not answer as a node's admin address")]
+    #[error("{admin} does not answer as a node's admin address{hint}")]
     Http {
         admin: String,
+        hint: &'static str,
         #[source]
         source: hyper::Error,
     },
@@ -98,14 +99,15 @@ pub(super) struct Download {
 
 impl Download {
     /// Asks, and waits for the answer's head.
-    pub(super) async fn begin(admin: &str, token: Option<&str>) -> Result<Download, RequestError> {
-        let connecting = in_time(admin, "connect", CONNECTING, TcpStream::connect(admin)).await?;
+    pub(super) async fn begin(admin: &str, access: &Access) -> Result<Download, RequestError> {
+        let connecting = in_time(admin, "connect", CONNECTING, access.connect(admin)).await?;
         let stream = connecting.map_err(|source| RequestError::Connect {
             admin: admin.into(),
             source,
         })?;
         let http = |source| RequestError::Http {
             admin: admin.into(),
+            hint: access.hint(),
             source,
         };
         let (mut sender, connection) =
@@ -115,16 +117,14 @@ impl Download {
             let _ = connection.await;
         }));
         let mut request = Request::get("/v1/snapshot").header(HOST, admin);
-        if let Some(token) = token {
-            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        let unfit = |error: http::Error| RequestError::Connect {
+            admin: admin.into(),
+            source: io::Error::other(error),
+        };
+        if let Some(headers) = request.headers_mut() {
+            access.show(headers).map_err(unfit)?;
         }
-        let request =
-            request
-                .body(Empty::<Bytes>::new())
-                .map_err(|error| RequestError::Connect {
-                    admin: admin.into(),
-                    source: io::Error::other(error),
-                })?;
+        let request = request.body(Empty::<Bytes>::new()).map_err(unfit)?;
         let answering = sender.send_request(request);
         let response = in_time(admin, "answer", PREPARING, answering).await?;
         let response = response.map_err(http)?;

@@ -1,18 +1,17 @@
 //! One request to a node's admin address, and its answer.
 
 use crate::cli::Exit;
-use crate::net::Secret;
+use crate::cli::admin::{Access, Stream};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use std::error::Error;
 use std::io;
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -26,8 +25,8 @@ const ANSWER_BYTES: usize = 1 << 20;
 pub(super) struct Asking {
     /// Admin addresses, tried in turn.
     pub(super) nodes: Vec<String>,
-    /// The admin token.
-    pub(super) token: Option<Secret>,
+    /// Who to trust there, and who to be.
+    pub(super) access: Access,
 }
 
 /// Why there is no answer.
@@ -43,10 +42,12 @@ pub(super) enum AskError {
         source: io::Error,
     },
     /// It is no admin address, or went away.
-    #[error("{node} does not answer as a node's admin address")]
+    #[error("{node} does not answer as a node's admin address{hint}")]
     Http {
         /// Who.
         node: String,
+        /// What may be wrong.
+        hint: &'static str,
         /// What happened.
         #[source]
         source: Box<dyn Error + Send + Sync>,
@@ -94,7 +95,7 @@ impl Asking {
     ) -> Result<Value, AskError> {
         let mut last = None;
         for node in &self.nodes {
-            let connected = timeout(CONNECTING, TcpStream::connect(node)).await;
+            let connected = timeout(CONNECTING, self.access.connect(node)).await;
             let connected = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
             match connected {
                 Ok(stream) => return self.exchange(node, stream, method, path, body).await,
@@ -113,13 +114,14 @@ impl Asking {
     async fn exchange(
         &self,
         node: &str,
-        stream: TcpStream,
+        stream: Box<dyn Stream>,
         method: &Method,
         path: &str,
         body: Option<&Value>,
     ) -> Result<Value, AskError> {
         let http = |source: Box<dyn Error + Send + Sync>| AskError::Http {
             node: node.into(),
+            hint: self.access.hint(),
             source,
         };
         let handshake = http1::handshake(TokioIo::new(stream)).await;
@@ -133,9 +135,8 @@ impl Asking {
             .uri(path)
             .header(HOST, node)
             .header(CONTENT_TYPE, "application/json");
-        if let Some(token) = &self.token {
-            let token = String::from_utf8_lossy(token.text());
-            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        if let Some(headers) = request.headers_mut() {
+            self.access.show(headers).map_err(|e| http(e.into()))?;
         }
         let text = body.map_or(String::new(), Value::to_string);
         let request = request.body(Full::new(Bytes::from(text)));

@@ -3,10 +3,10 @@
 mod ask;
 mod table;
 
+use super::admin::Access;
 use super::args::{ClusterArgs, ClusterVerb};
 use super::output::Output;
 use super::{CliError, Exit};
-use crate::net::Secret;
 use ask::{AskError, Asking};
 use hyper::Method;
 use serde_json::{Value, json};
@@ -21,11 +21,9 @@ const RETRY: Duration = Duration::from_millis(300);
 /// # Errors
 /// [`CliError`].
 pub(super) async fn run(args: ClusterArgs, output: Output) -> Result<Exit, CliError> {
-    let token = args.token_file.as_deref().map(Secret::load).transpose();
-    let token = token.map_err(|error| CliError::failed(Exit::Usage, error))?;
     let asking = Asking {
+        access: Access::of(&args.access)?,
         nodes: args.admin,
-        token,
     };
     let limit = args.timeout;
     let verb = perform(&asking, args.verb, output);

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! server    a port for clients: shows a certificate, may ask for one      -> stream, the client's subject
+//! client    towards a server: judges its certificate, may show one       -> stream
 //! peer      between members: both show a node's certificate               -> stream, the node's name
 //! live      files, read again when they change;  files: what is in them;  identity: which node a certificate names
 //! ```
@@ -9,6 +10,7 @@
 //!
 //! Source: RFC 8446 and 5246 (TLS 1.3 and 1.2, by rustls), RFC 5280 (certificates), RFC 7468 (PEM).
 
+mod client;
 mod error;
 mod facts;
 mod failure;
@@ -23,6 +25,7 @@ mod subject;
 #[cfg(test)]
 mod tests;
 
+pub use client::{ClientFiles, ClientTls};
 pub use error::TlsError;
 pub use facts::{CertificateFacts, certificate_facts, check_pair};
 pub use failure::TlsFailure;

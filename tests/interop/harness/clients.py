@@ -157,9 +157,18 @@ def cli_mt(hosts, commands, timeout=45):
     return done.stdout
 
 
+# Debian's zookeeper.jar leaves out of its class path what its own netty needs, so that ClientCnxnSocketNetty ends with
+# "NoClassDefFoundError: io/netty/resolver/AddressResolverGroup" before it connects to anybody. The last -cp counts.
+_NETTY = ("resolver", "codec", "transport-native-unix-common")
+TLS_CLASSPATH = ":".join(
+    ["/etc/zookeeper/conf", "/usr/share/java/zookeeper.jar", *(f"/usr/share/java/netty-{it}.jar" for it in _NETTY)]
+)
+
+
 def zkcli_tls(hosts, stores, *commands, timeout=60):
     """As `zkcli`, over TLS; `stores` are files, each under the end of its property's name."""
     flags = [
+        *("-cp", TLS_CLASSPATH),
         "-Dzookeeper.client.secure=true",
         "-Dzookeeper.clientCnxnSocket=org.apache.zookeeper.ClientCnxnSocketNetty",
         "-Dzookeeper.ssl.keyStore.password=secret",
