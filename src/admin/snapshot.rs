@@ -9,6 +9,7 @@ use super::AdminState;
 use super::asked::{Asked, Pace};
 use super::routes::{Page, TEXT, page};
 use crate::ensemble::{Backup, BackupError};
+use crate::telemetry::{Metrics, unix_seconds};
 use bytes::Bytes;
 use futures_util::stream;
 use http_body_util::{Either, StreamBody};
@@ -17,6 +18,7 @@ use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY
 use hyper::{Response, StatusCode};
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -55,14 +57,17 @@ impl<S: futures_util::Stream<Item = io::Result<Frame<Bytes>>> + Send> Steps for 
 
 /// Takes a backup and begins to send it.
 pub(super) async fn answer(state: &AdminState, asked: &Asked) -> Page {
+    let mut account = Account::new(Arc::clone(&state.metrics));
     match state.ensemble.backup().await {
         Ok(backup) => {
             tracing::info!(
                 peer = %asked.peer, index = backup.index, bytes = backup.bytes(), "sending a backup"
             );
-            download(backup, asked.pace.clone())
+            download(backup, asked.pace.clone(), account)
         }
         Err(error @ BackupError::Busy) => {
+            // Not this one is at fault: another one is on its way.
+            account.is_over = true;
             let text = format!("{error}; ask again in a few seconds\n");
             let mut page = page(StatusCode::SERVICE_UNAVAILABLE, TEXT, text);
             page.headers_mut().insert(RETRY_AFTER, AGAIN);
@@ -82,7 +87,40 @@ pub(super) async fn answer(state: &AdminState, asked: &Asked) -> Page {
     }
 }
 
-fn download(backup: Backup, pace: Pace) -> Page {
+/// Counts a backup: as one that failed, unless all of it was sent.
+struct Account {
+    metrics: Arc<Metrics>,
+    is_over: bool,
+}
+
+impl Account {
+    fn new(metrics: Arc<Metrics>) -> Account {
+        Account {
+            metrics,
+            is_over: false,
+        }
+    }
+
+    fn sent(&mut self, backup: &Backup) {
+        self.is_over = true;
+        let metrics = &self.metrics.coordination;
+        let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        metrics.last_backup_at.set(unix_seconds());
+        metrics.last_backup_bytes.set(number(backup.bytes()));
+        metrics.last_backup_zxid.set(number(backup.index));
+        metrics.backups.inc();
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.metrics.coordination.backup_failures.inc();
+        }
+    }
+}
+
+fn download(backup: Backup, pace: Pace, account: Account) -> Page {
     let current = match backup.is_current {
         true => "yes",
         false => "no",
@@ -95,7 +133,8 @@ fn download(backup: Backup, pace: Pace) -> Page {
     ];
     let last = Instant::now() + LONGEST;
     let usual_end = pace.move_to(Instant::now() + STALL);
-    let parts = stream::try_unfold((backup, 0), move |(backup, offset)| {
+    let begin = (backup, account, 0);
+    let parts = stream::try_unfold(begin, move |(backup, mut account, offset)| {
         let pace = pace.clone();
         async move {
             if offset >= backup.bytes() {
@@ -105,7 +144,10 @@ fn download(backup: Backup, pace: Pace) -> Page {
             pace.move_to(last.min(Instant::now() + STALL));
             let part = backup.read(offset, PART).await?;
             let next = offset + part.len() as u64;
-            Ok::<_, io::Error>(Some((Frame::data(part), (backup, next))))
+            if next >= backup.bytes() {
+                account.sent(&backup);
+            }
+            Ok::<_, io::Error>(Some((Frame::data(part), (backup, account, next))))
         }
     });
     let parts: Pin<Box<dyn Steps>> = Box::pin(parts);

@@ -50,6 +50,11 @@ families! {
         digest_index: IntGauge = gauge("digest_compared_index", "Last log index at which the digest of the tree here was found equal to the leader's; 0 on a leader.");
         digests_differing: IntCounter = counter("digest_differences_total", "Comparisons in which the digest of the tree here was not the leader's.");
         tree_rebuilds: IntCounter = counter("tree_rebuilds_total", "Times that the tree here was found wrong and replaced by the leader's.");
+        backups: IntCounter = counter("backups_total", "Backups sent whole by this member.");
+        backup_failures: IntCounter = counter("backup_failures_total", "Backups asked of this member that could not be taken or were not read to their end.");
+        last_backup_at: IntGauge = gauge("last_backup_timestamp_seconds", "When this member last sent a backup whole, Unix time; 0 before the first since it started.");
+        last_backup_bytes: IntGauge = gauge("last_backup_bytes", "Size of that backup.");
+        last_backup_zxid: IntGauge = gauge("last_backup_zxid", "The last log entry in that backup, which is its zxid or a little later.");
         snapshots: IntCounter = counter("snapshots_total", "Snapshots written.");
         snapshot_duration: Histogram = histogram("snapshot_duration_seconds", "Time to write a snapshot.", SLOW);
     }

@@ -13,7 +13,8 @@ from kazoo.security import make_digest_acl
 
 from harness.binary import BINARY, run
 from harness.clients import kazoo
-from harness.ensemble import Ensemble
+from harness.ensemble import Ensemble, Node
+from harness.waiting import eventually
 from harness.walk import walk
 
 PASSWORD = ("digest", "owner:secret")
@@ -195,10 +196,36 @@ def test_one_reader_at_a_time_and_a_slow_one_holds_up_nobody(processes, ensemble
         assert time.monotonic() - begun < 2
         other = ensemble.others(node)[0]
         assert run("backup", "--admin", f"127.0.0.1:{other.admin}", tmp_path / "c.snap").returncode == 0
-    # Whoever hangs up gives the turn back.
+    # Whoever hangs up gives the turn back, and has no backup.
+    eventually(lambda: node.metric("zoogate_backup_failures_total") == 1, 10, "it is told")
+    assert node.metric("zoogate_backups_total") == 0
     deadline = time.monotonic() + 10
     while run("backup", "--admin", f"127.0.0.1:{node.admin}", "--force", tmp_path / "b.snap").returncode != 0:
         assert time.monotonic() < deadline
+
+
+def test_the_last_backup_is_told_and_wants_the_token(processes, tmp_path):
+    node = Node(processes, "n1")
+    node.members = {"n1": node.peer}
+    token, wrong = tmp_path / "token", tmp_path / "wrong"
+    for file in (token, wrong):
+        file.write_text(f"a token of the {file.name} operators")
+        file.chmod(0o600)
+    node.admin_keys = f'token_file = "{token}"\n'
+    node.start().await_ready()
+    admin = ["backup", "--admin", f"127.0.0.1:{node.admin}"]
+    file = tmp_path / "tree.snap"
+    for more in ([], ["--token-file", wrong]):
+        refused = run(*admin, *more, file)
+        assert refused.returncode == 6 and "token" in refused.stderr, refused.stderr
+    assert node.metric("zoogate_last_backup_timestamp_seconds") == 0
+    done = run(*admin, "--token-file", token, file)
+    assert done.returncode == 0, done.stderr
+    assert node.metric("zoogate_backups_total") == 1
+    assert node.metric("zoogate_backup_failures_total") == 0
+    assert abs(node.metric("zoogate_last_backup_timestamp_seconds") - time.time()) < 60
+    assert node.metric("zoogate_last_backup_bytes") == file.stat().st_size
+    assert node.metric("zoogate_last_backup_zxid") == int(fields(done.stdout)["index"])
 
 
 def test_nobody_to_ask_is_not_a_backup(tmp_path):
