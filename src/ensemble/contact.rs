@@ -228,7 +228,7 @@ impl Contact {
     }
 
     /// How long ago this member last heard a leader that heard it or, leading, its quorum; `None` before the first time.
-    fn age_of_word(&self, raft: &Raft<Types, Machine>) -> Option<Duration> {
+    pub(super) fn age_of_word(&self, raft: &Raft<Types, Machine>) -> Option<Duration> {
         let metrics = raft.metrics();
         let now = metrics.borrow_watched();
         let heard = self.silence();

@@ -1,7 +1,8 @@
-//! A member that hears no leader asks the others whether it is wanted.
+//! A member that hears no leader, or that leads and hears no quorum, asks the others whether it is wanted.
 //!
-//! The others do not talk to a member that was removed, or whose disk is an older copy, so it would wait for ever. What
-//! it is told is written down first: started again, it need not ask anybody.
+//! The others do not talk to a member that was removed, or whose disk is an older copy, so it would wait for ever. A leader
+//! that was cut off while it was removed would even take itself for the leader: whoever leads now does not dial it. What
+//! a member is told is written down first: started again, it need not ask anybody.
 
 use super::census::{Dismissal, objection};
 use super::contact::Contact;
@@ -68,10 +69,10 @@ impl Standing {
         }
     }
 
-    /// The end of the log and the other members, if this one neither leads nor has heard a leader lately.
+    /// The end of the log and the other members, if this one has not heard a leader lately or, leading, its quorum.
     async fn lonely(&self) -> Option<(Option<u64>, BTreeMap<u64, Member>)> {
-        let silence = self.contact.silence();
-        if silence.is_some_and(|silence| silence < STANDING_INTERVAL) {
+        let age = self.contact.age_of_word(&self.raft);
+        if age.is_some_and(|age| age < STANDING_INTERVAL) {
             return None;
         }
         let last = self
@@ -80,9 +81,6 @@ impl Standing {
         let last = last.await.ok()?.map(|id| id.index());
         let facts = self.raft.server_metrics();
         let facts = facts.borrow_watched();
-        if facts.current_leader == Some(facts.id) {
-            return None;
-        }
         let membership = facts.membership_config.membership();
         let nodes = membership.nodes();
         Some((last, nodes.map(|(id, m)| (*id, m.clone())).collect()))

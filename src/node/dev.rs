@@ -75,7 +75,7 @@ pub async fn dev(options: DevOptions) -> Result<(), NodeError> {
     let ran = loop {
         tokio::select! {
             error = any_failed(&mut nodes) => {
-                end::at_the_latest();
+                end::at_the_latest(end::code(&error));
                 break Err(error);
             }
             () = signals.stop() => break Ok(()),

@@ -2,6 +2,7 @@
 //!
 //! An orderly end waits for threads, and a thread may wait for a disk that hangs. So it has a limit.
 
+use super::error::NodeError;
 use crate::ensemble::MemberFailed;
 use std::process;
 use std::thread;
@@ -14,18 +15,18 @@ const ORDERLY_END: Duration = Duration::from_secs(2);
 /// left, but not before the last thread is gone.
 pub(super) const CLOSING_TIME: Duration = Duration::from_millis(200);
 
-/// Ends the process after [`ORDERLY_END`], unless it has ended by then.
-pub(super) fn at_the_latest() {
-    let timer = || {
+/// Ends the process with this code after [`ORDERLY_END`], unless it has ended by then.
+pub(super) fn at_the_latest(code: u8) {
+    let timer = move || {
         thread::sleep(ORDERLY_END);
-        end();
+        end(code);
     };
     if thread::Builder::new()
         .name("last-resort".into())
         .spawn(timer)
         .is_err()
     {
-        end();
+        end(code);
     }
 }
 
@@ -34,13 +35,40 @@ pub(super) fn now(failed: &MemberFailed, close: impl FnOnce()) -> ! {
     close();
     thread::sleep(CLOSING_TIME);
     tracing::error!(%failed, "ending the process");
-    end()
+    end(FAILED)
+}
+
+/// The exit code for the end that `error` causes, as the command line has it.
+pub(super) fn code(error: &NodeError) -> u8 {
+    match error.is_dismissal() {
+        true => DISMISSED,
+        false => FAILED,
+    }
 }
 
 /// Not in order, but certain: a process that hangs in its own end looks alive.
-fn end() -> ! {
-    process::exit(i32::from(FAILED))
+fn end(code: u8) -> ! {
+    process::exit(i32::from(code))
 }
 
 /// The exit code for "failed", as the command line has it.
-const FAILED: u8 = 1;
+pub(super) const FAILED: u8 = 1;
+/// The exit code for "the others do not want this node any more".
+const DISMISSED: u8 = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ensemble::{ArrivalError, StartError};
+
+    #[test]
+    fn an_end_that_takes_too_long_has_the_code_of_one_in_order() {
+        let removed = ArrivalError::Removed {
+            member: 3,
+            dir: "/data".into(),
+        };
+        let dismissed = NodeError::Ensemble(StartError::Arrival(removed));
+        assert_eq!(code(&dismissed), 8);
+        assert_eq!(code(&NodeError::Panicked), 1);
+    }
+}

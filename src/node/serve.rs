@@ -51,7 +51,7 @@ pub async fn serve(path: &Path) -> Result<(), NodeError> {
     loop {
         tokio::select! {
             error = node.failed() => {
-                end::at_the_latest();
+                end::at_the_latest(end::code(&error));
                 return Err(error);
             }
             asked = signals.next() => match asked {
@@ -72,7 +72,7 @@ pub async fn serve(path: &Path) -> Result<(), NodeError> {
     tokio::select! {
         () = node.stop(SHUTDOWN_GRACE) => tracing::info!("stopped"),
         () = signals.stop() => {
-            end::at_the_latest();
+            end::at_the_latest(end::FAILED);
             tracing::warn!("stopped without draining");
         }
     }

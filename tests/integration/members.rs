@@ -6,7 +6,7 @@ use crate::support::proposals::{Session, propose};
 use std::time::Duration;
 use tokio::time::timeout;
 use zoogate::ensemble::{
-    Alteration, ArrivalError, Ensemble, ReconfigError, Reconfiguration, StartError,
+    Alteration, ArrivalError, Ensemble, ReconfigError, Reconfiguration, Role, StartError,
 };
 use zoogate::tree::{Actor, Command, Stage};
 
@@ -150,6 +150,32 @@ async fn a_removed_member_ends_and_does_not_come_back() {
     assert!(
         matches!(refused, Err(ReconfigError::BadArguments(why)) if why.contains("used before"))
     );
+}
+
+/// Nobody that it dials talks to it, so nothing tells it that it leads no more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_was_removed_while_it_was_cut_off_ends_too() {
+    let mut members = Members::start_linked(3).await;
+    let old = members.leader().await;
+    let number = members.member(&old).member();
+    let others: Vec<u64> = (1..=3).filter(|other| *other != number).collect();
+    members.links().part(&[number], &others);
+    let names: Vec<String> = others.iter().map(|number| format!("n{number}")).collect();
+    let leads = |name: &&String| members.member(name).status().role == Role::Leader;
+    eventually("another leader", || names.iter().any(|name| leads(&name))).await;
+    let new = members.member(names.iter().find(leads).expect("just seen"));
+    alter(&new, Alteration::Remove(number))
+        .await
+        .expect("removed");
+    // The connections that it has would still tell it of the other leader.
+    eventually("it has given up its connections", || {
+        members.member(&old).status().synced_followers == 0
+    })
+    .await;
+    assert_eq!(members.member(&old).status().role, Role::Leader);
+    members.links().heal();
+    let failed = timeout(LONG, members.failed(&old)).await.expect("it ends");
+    assert!(failed.is_dismissal(), "{failed}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
