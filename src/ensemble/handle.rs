@@ -175,6 +175,8 @@ pub struct Status {
     pub term: u64,
     /// Index of the last entry in its log.
     pub last_log: u64,
+    /// Index of the last entry that is no longer in its log; 0 if all are.
+    pub purged: u64,
     /// Last index known to be committed.
     pub committed: u64,
     /// Last index applied.
@@ -330,6 +332,7 @@ impl Ensemble {
             leader: facts.current_leader,
             term: facts.current_term,
             last_log: facts.last_log_index.unwrap_or(0),
+            purged: facts.purged.map_or(0, |id| id.index()),
             committed: facts.local_committed.map_or(0, |id| id.index()),
             applied: facts.last_applied.map_or(0, |id| id.index()),
             synced_followers: following(&facts).synced_followers,

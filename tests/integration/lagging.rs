@@ -2,7 +2,7 @@
 
 use crate::support::ensemble::Members;
 use crate::support::eventually;
-use crate::support::proposals::{Session, propose};
+use crate::support::proposals::propose;
 use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +16,9 @@ const SNAPSHOT_ENTRIES: u64 = 200;
 /// As long as a request can be, so that sending takes a while.
 const LARGE: usize = 1_000_000;
 const ZNODES: usize = 30;
+/// Where a snapshot is held, and how much of that has arrived for certain: the rest may still be in buffers.
+const HELD_AT: usize = 8 << 20;
+const ARRIVED: u64 = 4 << 20;
 
 async fn fill(member: &Ensemble) {
     let data = Bytes::from(vec![7; LARGE]);
@@ -68,21 +71,32 @@ impl Load {
     }
 }
 
+/// Waits until a snapshot for `name`, which the links hold, has arrived in part.
 async fn until_receiving(members: &Members, name: &str) {
-    let large = |file: &String| {
+    let arrived = |file: &String| {
         let path = members.data_dir(name).join(file);
-        file.ends_with(".tmp") && std::fs::metadata(path).is_ok_and(|file| file.len() > 4 << 20)
+        file.ends_with(".tmp") && std::fs::metadata(path).is_ok_and(|file| file.len() >= ARRIVED)
     };
     eventually("a snapshot is on its way", || {
-        members.files(name, "snap-").iter().any(large)
+        members.files(name, "snap-").iter().any(arrived)
     })
     .await;
 }
 
+/// Waits until the log of `name` begins behind the entry `index`, so that whoever ends there needs a snapshot.
+async fn until_purged(members: &Members, name: &str, index: u64) {
+    let purged = || members.member(name).status().purged > index;
+    eventually("the log no longer has the entry", purged).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_snapshot_arrives_at_last_though_both_ends_stop_while_it_is_sent() {
-    let mut members = Members::start_with(3, SNAPSHOT_ENTRIES).await;
+    let mut members = Members::start_linked_with(3, SNAPSHOT_ENTRIES).await;
     let absent = members.follower().await;
+    let (number, end) = {
+        let status = members.member(&absent).status();
+        (status.member, status.last_log)
+    };
     members.stop(&absent).await;
     let leader = members.leader().await;
     let names = ["n1", "n2", "n3"];
@@ -92,17 +106,14 @@ async fn a_snapshot_arrives_at_last_though_both_ends_stop_while_it_is_sent() {
     let third = third.expect("there are three");
     fill(&members.member(&leader)).await;
     let load = Load::start(members.member(third));
-    let session = Session::open(&members.member(third), Duration::from_secs(60)).await;
-    for number in 0..SNAPSHOT_ENTRIES * 2 {
-        session
-            .insist_on(&members.member(third), &format!("/small-{number}"), true)
-            .await;
-    }
+    until_purged(&members, &leader, end).await;
     // The receiver stops.
+    members.links().hold_snapshots(number, HELD_AT);
     members.restart(&absent).await;
     until_receiving(&members, &absent).await;
     members.stop(&absent).await;
-    // The sender stops.
+    // Nothing arrives yet, so what is there is left of the attempt before.
+    members.links().hold_snapshots(number, 0);
     members.restart(&absent).await;
     assert!(
         members
@@ -110,9 +121,12 @@ async fn a_snapshot_arrives_at_last_though_both_ends_stop_while_it_is_sent() {
             .iter()
             .all(|file| !file.ends_with(".tmp"))
     );
+    // The sender stops.
+    members.links().hold_snapshots(number, HELD_AT);
     until_receiving(&members, &absent).await;
     let leader = members.leader().await;
     members.stop(&leader).await;
+    members.links().let_snapshots_go();
     members.restart(&leader).await;
     members.all_serve().await;
     assert!(load.end().await > 0);
@@ -140,15 +154,12 @@ async fn a_snapshot_arrives_at_last_though_both_ends_stop_while_it_is_sent() {
 async fn one_transfer_is_enough_though_it_takes_longer_than_the_time_between_snapshots() {
     let mut members = Members::start_with(3, SNAPSHOT_ENTRIES).await;
     let absent = members.follower().await;
+    let end = members.member(&absent).status().last_log;
     members.stop(&absent).await;
     let leader = members.leader().await;
     fill(&members.member(&leader)).await;
-    let before = members.metrics(&leader).coordination.snapshots.get();
     let load = Load::start(members.member(&leader));
-    eventually("snapshots under load", || {
-        members.metrics(&leader).coordination.snapshots.get() > before
-    })
-    .await;
+    until_purged(&members, &leader, end).await;
     members.restart(&absent).await;
     members.all_serve().await;
     let newest = || members.files(&absent, "snap-").into_iter().max();

@@ -78,12 +78,16 @@ impl Members {
 
     /// As [`Members::start`], with links between them that can be cut.
     pub async fn start_linked(voters: usize) -> Members {
-        let entries = zoogate::ensemble::SNAPSHOT_ENTRIES;
+        Members::start_linked_with(voters, zoogate::ensemble::SNAPSHOT_ENTRIES).await
+    }
+
+    /// As [`Members::start_linked`], with a snapshot every so many entries.
+    pub async fn start_linked_with(voters: usize, snapshot_entries: u64) -> Members {
         let between = Between {
             links: Some(Links::default()),
             ..Between::default()
         };
-        Members::found(voters, entries, FreshAcl::Open, between).await
+        Members::found(voters, snapshot_entries, FreshAcl::Open, between).await
     }
 
     /// Starts voters that are restored from `backup`.

@@ -5,8 +5,9 @@
 //!                       who dials is in the greeting; a cut holds bytes and ends back, as lost packets would
 //! ```
 //! A cut loses nothing that was sent: as with TCP, it arrives once the link is healed, unless an end gave up before.
+//! A snapshot can be held in its midst: it goes no further than so many bytes until it is let go.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -23,20 +24,44 @@ const HELD: usize = 64 << 10;
 const GREETING: usize = 256;
 /// The first field of a greeting.
 const MAGIC: u64 = 0x5a47_5250;
+/// What a greeting calls the connection that carries a snapshot.
+const SNAPSHOT: u64 = 3;
 
-/// The directions that are cut: bytes from the first to the second do not arrive.
-type Cuts = BTreeSet<(u64, u64)>;
+/// What does not pass.
+#[derive(Default)]
+struct Rules {
+    /// Directions that are cut: bytes from the first to the second do not arrive.
+    cuts: BTreeSet<(u64, u64)>,
+    /// How many bytes of each snapshot for a member arrive.
+    snapshots: BTreeMap<u64, usize>,
+}
+
+impl Rules {
+    /// Whether what follows the first `passed` bytes of this flow may pass.
+    fn let_pass(&self, flow: &Flow, passed: usize) -> bool {
+        let is_held = |limit: &usize| flow.is_snapshot && passed >= *limit;
+        let cut = self.cuts.contains(&(flow.from, flow.to));
+        !cut && !self.snapshots.get(&flow.to).is_some_and(is_held)
+    }
+}
+
+/// One direction of a connection.
+struct Flow {
+    from: u64,
+    to: u64,
+    is_snapshot: bool,
+}
 
 /// All links of an ensemble. Its fronts end with it.
 pub struct Links {
-    cuts: Arc<watch::Sender<Cuts>>,
+    rules: Arc<watch::Sender<Rules>>,
     fronts: JoinSet<()>,
 }
 
 impl Default for Links {
     fn default() -> Links {
         Links {
-            cuts: Arc::new(watch::Sender::new(Cuts::new())),
+            rules: Arc::new(watch::Sender::new(Rules::default())),
             fronts: JoinSet::new(),
         }
     }
@@ -50,7 +75,7 @@ impl Links {
         let front = Front {
             member,
             target,
-            cuts: self.cuts.clone(),
+            rules: self.rules.clone(),
         };
         self.fronts.spawn(Arc::new(front).serve(listener));
         addr
@@ -58,7 +83,20 @@ impl Links {
 
     /// What `from` sends to `to` does not arrive any more.
     pub fn cut(&self, from: u64, to: u64) {
-        self.cuts.send_if_modified(|cuts| cuts.insert((from, to)));
+        self.rules
+            .send_if_modified(|rules| rules.cuts.insert((from, to)));
+    }
+
+    /// No snapshot that is sent to `to` gets further than `bytes` bytes, until [`Links::let_snapshots_go`].
+    pub fn hold_snapshots(&self, to: u64, bytes: usize) {
+        self.rules.send_modify(|rules| {
+            rules.snapshots.insert(to, bytes);
+        });
+    }
+
+    /// The snapshots that are held go on.
+    pub fn let_snapshots_go(&self) {
+        self.rules.send_modify(|rules| rules.snapshots.clear());
     }
 
     /// Nothing passes between any of `these` and any of `those`.
@@ -74,7 +112,7 @@ impl Links {
 
     /// Everything passes.
     pub fn heal(&self) {
-        self.cuts.send_replace(Cuts::new());
+        self.rules.send_replace(Rules::default());
     }
 }
 
@@ -82,7 +120,7 @@ impl Links {
 struct Front {
     member: u64,
     target: SocketAddr,
-    cuts: Arc<watch::Sender<Cuts>>,
+    rules: Arc<watch::Sender<Rules>>,
 }
 
 impl Front {
@@ -106,35 +144,54 @@ impl Front {
 
     async fn relay(&self, mut dialler: TcpStream) -> std::io::Result<()> {
         let greeting = greeting(&mut dialler).await?;
-        let from = sender(&greeting).expect("members begin with a greeting");
-        self.passes((from, self.member)).await;
+        let (from, purpose) = sender(&greeting).expect("members begin with a greeting");
+        let there = Flow {
+            from,
+            to: self.member,
+            is_snapshot: purpose == SNAPSHOT,
+        };
+        let back = Flow {
+            from: self.member,
+            to: from,
+            is_snapshot: false,
+        };
+        self.passes(&there, 0).await;
         let mut member = TcpStream::connect(self.target).await?;
         dialler.set_nodelay(true)?;
         member.set_nodelay(true)?;
         member.write_all(&greeting).await?;
         let ((from_dialler, to_dialler), (from_member, to_member)) =
             (dialler.into_split(), member.into_split());
-        tokio::join!(
-            self.pump(from_dialler, to_member, (from, self.member)),
-            self.pump(from_member, to_dialler, (self.member, from)),
-        );
+        let ends_at_once = there.is_snapshot;
+        let there = self.pump(from_dialler, to_member, there);
+        let back = self.pump(from_member, to_dialler, back);
+        match ends_at_once {
+            // Who receives a snapshot has the last word; if it ends before, what is held is for nobody.
+            true => tokio::select! {
+                () = there => {}
+                () = back => {}
+            },
+            false => drop(tokio::join!(there, back)),
+        }
         Ok(())
     }
 
-    /// Waits until the direction is not cut.
-    async fn passes(&self, direction: (u64, u64)) {
-        let mut cuts = self.cuts.subscribe();
-        let _ = cuts.wait_for(|cuts| !cuts.contains(&direction)).await;
+    /// Waits until what follows the first `passed` bytes may pass.
+    async fn passes(&self, flow: &Flow, passed: usize) {
+        let mut rules = self.rules.subscribe();
+        let _ = rules.wait_for(|rules| rules.let_pass(flow, passed)).await;
     }
 
-    async fn pump(&self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, direction: (u64, u64)) {
+    async fn pump(&self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, flow: Flow) {
         let mut held = vec![0; HELD];
+        let mut passed = 0;
         loop {
             let count = from.read(&mut held).await.unwrap_or(0);
-            self.passes(direction).await;
+            self.passes(&flow, passed).await;
             if count == 0 || to.write_all(&held[..count]).await.is_err() {
                 return;
             }
+            passed += count;
         }
     }
 }
@@ -149,13 +206,19 @@ async fn greeting(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
     Ok(frame)
 }
 
-/// Who greets: the fifth field, after magic, two versions and the ensemble.
-fn sender(greeting: &[u8]) -> Option<u64> {
+/// Who greets, and what for: the fifth field, after magic, two versions and the ensemble, and the one behind whom it
+/// is for.
+fn sender(greeting: &[u8]) -> Option<(u64, u64)> {
     let mut rest = &greeting[4..];
     let magic = number(&mut rest)?;
     let _versions = (number(&mut rest)?, number(&mut rest)?);
     let (_ensemble, from) = (number(&mut rest)?, number(&mut rest)?);
-    (magic == MAGIC).then_some(from)
+    let is_for_one = number(&mut rest)? == 1;
+    if is_for_one {
+        number(&mut rest)?;
+    }
+    let purpose = number(&mut rest)?;
+    (magic == MAGIC).then_some((from, purpose))
 }
 
 /// The next number as postcard writes it: seven bits per byte, the lowest first.

@@ -143,6 +143,7 @@ fn metrics_show_the_ensemble_and_the_tree() {
         leader: Some(2),
         term: 7,
         last_log: 103,
+        purged: 0,
         committed: 102,
         applied: 101,
         synced_followers: 1,

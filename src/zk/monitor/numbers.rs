@@ -216,6 +216,7 @@ impl Numbers {
                 leader: Some(1),
                 term: 2,
                 last_log: 16,
+                purged: 0,
                 committed: 16,
                 applied: 16,
                 synced_followers: 2,
