@@ -2,8 +2,10 @@
 
 import os
 import re
+import select
 import subprocess
 import sys
+import time
 from collections import defaultdict
 
 from kazoo.client import KazooClient
@@ -143,18 +145,54 @@ def curator(processes, hosts):
     return processes.start("curator", run_it, stdin=True)
 
 
-def cli_mt(hosts, commands, timeout=45):
-    """What the C client's command line prints for these commands. It runs them in order."""
-    done = subprocess.run(
-        [CLI_MT, hosts],
-        input="".join(f"{command}\n" for command in commands),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
-    return done.stdout
+# How the answer to each of its commands ends. What is not here answers nothing.
+CLI_MT_ENDS = {
+    "create": r"\tname = .*\n|rc = -\d+\n|Path must .*\n",
+    "create2": r"\tephemeralOwner = .*\n|rc = -\d+\n",
+    "get": r"\tephemeralOwner = .*\n|Stat:\nnull\n",
+    "set": r"\tephemeralOwner = .*\n|Stat:\nnull\n",
+    "ls": r"time = .*\n(.*\n)+time = .*\n",
+    "ls2": r"\tephemeralOwner = .*\n",
+    "delete": r"rc = -?\d+\n",
+    "sync": r"\tname = .*\n",
+    "quit": r"Quitting.*\n",
+}
+
+
+def cli_mt(hosts, commands, timeout=20.0):
+    """What the C client's command line prints for these commands, each a name of `CLI_MT_ENDS`, or none, and a line.
+
+    Its threads write to one terminal without a lock, so each command waits for the end of the answer before it.
+    """
+    command = [CLI_MT, hosts]
+    streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with subprocess.Popen(command, **streams) as program:
+        try:
+            said = _read_until(program, r"Got a new session id.*\n", timeout)
+            for end, line in commands:
+                program.stdin.write(f"{line}\n".encode())
+                program.stdin.flush()
+                if end:
+                    said += _read_until(program, CLI_MT_ENDS[end], timeout)
+            program.stdin.close()
+            program.wait(timeout)
+            return said + program.stdout.read().decode()
+        finally:
+            program.kill()
+
+
+def _read_until(program, end, timeout):
+    """What the program says until that ends in `end`."""
+    said = ""
+    ends = re.compile(f"({end})\\Z")
+    deadline = time.monotonic() + timeout
+    while not ends.search(said):
+        left = deadline - time.monotonic()
+        readable, _, _ = select.select([program.stdout], [], [], max(left, 0))
+        part = os.read(program.stdout.fileno(), 65536) if readable else b""
+        assert part, f"no {end!r} at the end of {said!r}"
+        said += part.decode()
+    return said
 
 
 # Debian's zookeeper.jar leaves out of its class path what its own netty needs, so that ClientCnxnSocketNetty ends with
