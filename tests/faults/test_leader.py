@@ -2,6 +2,7 @@
 
 import statistics
 import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -109,47 +110,50 @@ def steps_down(leader, begun):
     return time.monotonic() - begun
 
 
-@pytest.mark.timeout(300)
-def test_leader_whose_disk_hangs_is_replaced(cluster, full, figure):
-    ensemble = cluster(disks=True)
+def replace_hurt_leaders(ensemble, full, figure, name, hurt):
+    """Hurts some leaders, each for as long as `hurt` says, and judges how soon others are served and it leads no more.
+
+    Returns the nodes that had to be started again.
+    """
     prepare(ensemble)
-    taken, stepped = [], []
+    taken, stepped, ended = [], [], []
     for _ in range(HANGS[full]):
         leader = ensemble.leader()
         survivors = ensemble.others(leader)
         begun = time.monotonic()
-        with ensemble.disk(leader).frozen():
+        with hurt(leader):
             taken.append(first_write(survivors, begun, AFTER_HANG))
-            told(figure, "frozen disk of the leader to first write", taken)
+            told(figure, f"{name} to first write", taken)
             stepped.append(steps_down(leader, begun))
-        ensemble.supervise()
-    figure("seconds until the frozen leader no longer leads", [round(it, 2) for it in stepped])
+        ended += ensemble.supervise()
+    figure("seconds until the hurt leader no longer leads", [round(it, 2) for it in stepped])
     digests.check(ensemble.nodes)
     assert max(taken) <= AFTER_HANG, taken
     assert max(stepped) <= STEPS_DOWN, stepped
+    return ended
+
+
+@pytest.mark.timeout(300)
+def test_leader_whose_disk_hangs_is_replaced(cluster, full, figure):
+    ensemble = cluster(disks=True)
+    name = "frozen disk of the leader"
+    replace_hurt_leaders(ensemble, full, figure, name, lambda leader: ensemble.disk(leader).frozen())
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("direction", ["hears nobody", "is heard by nobody"])
 def test_leader_cut_in_one_direction_is_replaced(direction, cluster, full, figure):
     ensemble = cluster(network=Namespaces)
-    prepare(ensemble)
-    taken, stepped = [], []
-    for _ in range(HANGS[full]):
-        leader = ensemble.leader()
-        survivors = ensemble.others(leader)
-        begun = time.monotonic()
-        cut = ensemble.network.deafen if direction == "hears nobody" else ensemble.network.mute
-        cut(leader.name)
-        taken.append(first_write(survivors, begun, AFTER_HANG))
-        told(figure, f"leader that {direction}, to first write", taken)
-        stepped.append(steps_down(leader, begun))
-        ensemble.network.heal()
-        ensemble.await_ready()
-    figure("seconds until the cut leader no longer leads", [round(it, 2) for it in stepped])
-    digests.check(ensemble.nodes)
-    assert max(taken) <= AFTER_HANG, taken
-    assert max(stepped) <= STEPS_DOWN, stepped
+
+    @contextmanager
+    def cut(leader):
+        network = ensemble.network
+        (network.deafen if direction == "hears nobody" else network.mute)(leader.name)
+        yield
+        network.heal()
+
+    ended = replace_hurt_leaders(ensemble, full, figure, f"leader that {direction},", cut)
+    assert not ended, "a network that is cut ends nobody"
 
 
 @pytest.mark.timeout(300)

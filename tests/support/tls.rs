@@ -1,51 +1,38 @@
 //! An authority that certifies whoever asks, files for a server, and clients that trust it.
 
-use rcgen::string::Ia5String;
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, DnValue, ExtendedKeyUsagePurpose,
-    IsCa, KeyPair, SanType,
-};
+use rcgen::{CertificateParams, DnType, DnValue};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
-use std::fs::Permissions;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use zoogate::net::{ClientAuthorities, PeerFiles, TlsFiles, node_uri};
+use zoogate::net::{ClientAuthorities, PeerFiles, PeerTls, TlsError, TlsFiles, node_uri};
+
+#[cfg(test)]
+#[allow(dead_code)] // the crate's own tests use more of it
+#[path = "../../src/net/tls/fixture.rs"]
+mod fixture;
+
+pub use fixture::Issued;
+use fixture::write_private;
 
 /// An authority, and a directory for what it issues.
 pub struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
+    issuer: fixture::Authority,
     dir: TempDir,
-}
-
-/// A certificate and its key, in PEM.
-pub struct Issued {
-    /// The certificate.
-    pub certificate: String,
-    /// The key.
-    pub key: String,
 }
 
 impl Authority {
     /// A new authority.
     pub fn new() -> Authority {
-        let mut params = CertificateParams::new([]).expect("no names");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name = rcgen::DistinguishedName::new();
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "Authority");
-        let issuer = CertifiedIssuer::self_signed(params, key()).expect("an authority");
         Authority {
-            issuer,
+            issuer: fixture::Authority::new(),
             dir: TempDir::new().expect("a temporary directory"),
         }
     }
@@ -65,30 +52,12 @@ impl Authority {
             let value = DnValue::Utf8String((*value).to_owned());
             params.distinguished_name.push(kind.clone(), value);
         }
-        let key = key();
-        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
-        Issued {
-            certificate: certificate.pem(),
-            key: key.serialize_pem(),
-        }
+        self.issuer.issue(&params)
     }
 
     /// The certificate of a member called `name`.
     pub fn issue_node(&self, name: &str) -> Issued {
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, name);
-        let uri = Ia5String::try_from(node_uri(DOMAIN, name)).expect("ASCII");
-        params.subject_alt_names = vec![SanType::URI(uri)];
-        params.extended_key_usages = vec![
-            ExtendedKeyUsagePurpose::ServerAuth,
-            ExtendedKeyUsagePurpose::ClientAuth,
-        ];
-        let key = key();
-        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
-        Issued {
-            certificate: certificate.pem(),
-            key: key.serialize_pem(),
-        }
+        self.issuer.issue(&fixture::node(name))
     }
 
     /// Its own certificate.
@@ -132,7 +101,8 @@ impl Authority {
         shown: Option<&Issued>,
     ) -> io::Result<TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
-        roots.add(self.issuer.der().clone()).expect("a root");
+        let root = CertificateDer::from_pem_slice(self.pem().as_bytes()).expect("a certificate");
+        roots.add(root).expect("a root");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -162,33 +132,8 @@ pub fn shown_by(stream: &TlsStream<TcpStream>) -> CertificateDer<'static> {
     first.clone().into_owned()
 }
 
-/// The trust domain of members.
-const DOMAIN: &str = "suite";
-
 /// Writes what a member needs to prove that it is `name` to others of the authorities in `ca`.
 pub fn install_node(dir: &Path, name: &str, issued: &Issued, ca: &str) -> PeerFiles {
     std::fs::create_dir_all(dir).expect("a directory");
-    let file = |file: &str, text: &str| {
-        let path = dir.join(file);
-        write_private(&path, text);
-        path
-    };
-    PeerFiles {
-        certificate: file("node.pem", &issued.certificate),
-        key: file("node.key", &issued.key),
-        ca: file("ca.pem", ca),
-        trust_domain: DOMAIN.into(),
-        name: name.into(),
-    }
-}
-
-/// Writes a file that nobody else can read, as keys must be.
-pub fn write_private(path: &Path, text: &str) {
-    std::fs::write(path, text).expect("writable");
-    let private = Permissions::from_mode(0o600);
-    std::fs::set_permissions(path, private).expect("it is ours");
-}
-
-fn key() -> KeyPair {
-    KeyPair::generate().expect("a key")
+    fixture::files(dir, name, issued, ca)
 }

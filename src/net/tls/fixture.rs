@@ -102,8 +102,7 @@ impl Authority {
 pub fn files(dir: &Path, name: &str, issued: &Issued, ca: &str) -> PeerFiles {
     let file = |file: &str, text: &str| {
         let path = dir.join(file);
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        write_private(&path, text);
         path
     };
     PeerFiles {
@@ -113,4 +112,10 @@ pub fn files(dir: &Path, name: &str, issued: &Issued, ca: &str) -> PeerFiles {
         trust_domain: DOMAIN.to_owned(),
         name: name.to_owned(),
     }
+}
+
+/// Writes a file that nobody else can read, as keys must be.
+pub fn write_private(path: &Path, text: &str) {
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
 }
