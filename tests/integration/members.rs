@@ -251,14 +251,19 @@ async fn while_a_member_runs_an_older_version_nothing_it_does_not_know_is_propos
         n1.read(|tree| tree.level()) == 1
     })
     .await;
-    let (boots, boot) = n1.read(|tree| (tree.numbers()[&3].boots, tree.numbers()[&3].boot));
-    let announce = |level| Command::Announce {
-        member: 3,
-        boots,
-        boot,
-        level,
-    };
-    propose(&n1, Actor::Ensemble, announce(0)).await;
+    let leader = members.leader().await;
+    let follower = ["n2", "n3"].into_iter().find(|name| *name != leader);
+    let follower = follower.expect("one leader");
+    let member = members.member(follower).member();
+    let older = n1.read(|tree| Command::Announce {
+        member,
+        boots: tree.numbers()[&member].boots,
+        boot: tree.numbers()[&member].boot,
+        level: 0,
+    });
+    // It would say again what it is, whenever there is an election.
+    members.stop(follower).await;
+    propose(&n1, Actor::Ensemble, older).await;
     let waits = timeout(Duration::from_secs(3), members.join("n4")).await;
     assert!(waits.is_err(), "it is not admitted meanwhile");
     let admit = Command::Admit {
@@ -274,7 +279,7 @@ async fn while_a_member_runs_an_older_version_nothing_it_does_not_know_is_propos
         Ok(zoogate::tree::Reply::Admitted(_))
     ));
     assert_eq!(n1.read(|tree| tree.numbers().len()), 3);
-    propose(&n1, Actor::Ensemble, announce(1)).await;
+    members.restart(follower).await;
     members.join("n4").await.expect("admitted");
 }
 

@@ -1,6 +1,7 @@
 //! The crate `zookeeper-client`, unmodified: a third implementation of the protocol, and the strictest.
 
 use crate::support::ensemble::Members;
+use crate::support::soon;
 use crate::support::zookeeper::Port;
 use std::time::Duration;
 use zookeeper_client::{
@@ -14,9 +15,14 @@ const CONTAINER: CreateOptions<'static> = CreateMode::Container.with_acls(Acls::
 const SEQUENTIAL: CreateOptions<'static> =
     CreateMode::EphemeralSequential.with_acls(Acls::anyone_all());
 
+/// A session that no pause of a busy machine ends.
+const LONG: Duration = Duration::from_secs(40);
+
 async fn connect(port: &Port) -> Client {
     let hosts = port.addr.to_string();
-    Client::connect(&hosts).await.expect("a session")
+    let connector = Client::connector().with_session_timeout(LONG);
+    let connected = soon(connector.connect(&hosts)).await;
+    connected.expect("a session")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -225,29 +231,23 @@ async fn a_lock_guards_writes_and_passes_on() {
     let (first, second) = (connect(&port).await, connect(&port).await);
     first.mkdir("/locks", &PERSISTENT).await.expect("created");
     let prefix = || LockPrefix::new_curator("/locks", "latch-").expect("valid");
-    let held = first
-        .lock(prefix(), b"", Acls::anyone_all())
-        .await
-        .expect("locked");
-    held.create("/guarded", b"1", &PERSISTENT)
-        .await
-        .expect("written");
+    let held = soon(first.lock(prefix(), b"", Acls::anyone_all())).await;
+    let held = held.expect("locked");
+    let written = soon(held.create("/guarded", b"1", &PERSISTENT)).await;
+    written.expect("written");
     let waiting = second.lock(prefix(), b"", Acls::anyone_all());
     tokio::pin!(waiting);
     let early = tokio::time::timeout(Duration::from_millis(200), &mut waiting).await;
     assert!(early.is_err(), "two hold one lock");
 
     let lock_path = held.lock_path().to_owned();
-    second
-        .delete(&lock_path, None)
-        .await
-        .expect("broken by force");
-    let late = held.set_data("/guarded", b"2", None).await;
+    let broken = soon(second.delete(&lock_path, None)).await;
+    broken.expect("broken by force");
+    let late = soon(held.set_data("/guarded", b"2", None)).await;
     assert_eq!(late.unwrap_err(), Error::RuntimeInconsistent);
-    let passed = waiting.await.expect("locked by the next");
-    passed
-        .set_data("/guarded", b"3", None)
-        .await
-        .expect("written");
-    assert_eq!(first.get_data("/guarded").await.expect("read").0, b"3");
+    let passed = soon(waiting).await.expect("locked by the next");
+    let written = soon(passed.set_data("/guarded", b"3", None)).await;
+    written.expect("written");
+    let read = soon(first.get_data("/guarded")).await;
+    assert_eq!(read.expect("read").0, b"3");
 }
