@@ -6,6 +6,9 @@
 target := $(or $(CARGO_TARGET_DIR),target)
 export ZOOGATE_BIN := $(abspath $(target))/release/zoogate
 phase := tests/phase
+# Most tests wait most of the time, for timeouts and disks: more of them at once than there are processors.
+threads := $(shell expr 2 '*' $$(nproc))
+workers := 3
 
 help:
 	@echo 'make setup    install what the tests need beyond Rust'
@@ -38,10 +41,10 @@ clippy:
 	@$(phase) 'clippy' cargo clippy --all-targets --features failpoints --locked -- -D warnings
 
 unit:
-	@$(phase) 'unit and integration tests' cargo test --locked --features failpoints
+	@$(phase) 'unit and integration tests' env RUST_TEST_THREADS=$(threads) cargo test --locked --features failpoints --tests
 
 docs:
-	@$(phase) 'documentation' env RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --locked
+	@$(phase) 'documentation' env RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --lib --locked
 
 deny:
 	@$(phase) 'dependencies' cargo deny --offline --locked check bans licenses sources
@@ -54,12 +57,12 @@ release:
 	@$(phase) 'release build' cargo build --release --locked
 
 interop: release
-	@$(phase) 'interop tests' target/venv/bin/pytest -q tests/interop
+	@$(phase) 'interop tests' target/venv/bin/pytest -q -n $(workers) --dist loadfile tests/interop
 
 faults: release
 	@$(phase) 'format of the checker of histories' cargo fmt --check --manifest-path tests/linearizability/Cargo.toml
 	@$(phase) 'checker of histories' env CARGO_TARGET_DIR=$(abspath $(target))/linearizability \
-		cargo test --quiet --locked --manifest-path tests/linearizability/Cargo.toml
+		cargo test --release --quiet --locked --manifest-path tests/linearizability/Cargo.toml
 	@$(phase) 'faults' tests/faults/run
 
 fuzz:

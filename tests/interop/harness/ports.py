@@ -1,13 +1,17 @@
 """Free ports on 127.0.0.1.
 
 Chosen below the range from which the kernel takes ports for outgoing connections: a node that is
-killed and started again must find its ports free, whatever the load has opened meanwhile.
+killed and started again must find its ports free, whatever the load has opened meanwhile. Runs beside each other
+(pytest-xdist) have ports of their own: one may be chosen and not taken yet.
 """
 
+import os
 import random
 import socket
 
 LOWEST = 10_000
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 _given = set()
 
 
@@ -17,7 +21,7 @@ def free_ports(count):
 
 
 def _free_port():
-    for port in random.sample(range(LOWEST, _first_ephemeral()), 200):
+    for port in random.sample(range(LOWEST + WORKER, _first_ephemeral(), WORKERS), 200):
         if port not in _given and _can_bind(port):
             _given.add(port)
             return port
