@@ -11,7 +11,9 @@ use super::RecordError;
 use super::disk::{self, DataFile, DiskError};
 use super::finding::{Ending, Finding, fact};
 use super::record::{self, Checkpoint, Kind, Place, Position, Record};
-use super::recovery::MAX_FILE_BYTES;
+use super::recovery::{
+    MAX_FILE_BYTES, MOST_UNBEGUN, NO_CHECKPOINT, holds_records_of, misplaced, proven,
+};
 use super::segment::{segment_number, segment_path};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -59,8 +61,10 @@ pub fn inspect_log(
     for (at, number) in numbers.iter().enumerate() {
         inspection.segment(*number, at + 1 == numbers.len())?;
     }
-    for number in unbegun.into_iter().rev() {
-        inspection.unbegun(number)?;
+    unbegun.reverse();
+    let most = unbegun.len().saturating_sub(MOST_UNBEGUN);
+    for (at, number) in unbegun.iter().enumerate() {
+        inspection.unbegun(*number, &unbegun, at < most)?;
     }
     Ok(inspection.damages)
 }
@@ -145,15 +149,20 @@ impl Inspection<'_> {
         }))
     }
 
-    /// A segment behind the last one that has a checkpoint.
-    fn unbegun(&mut self, number: u64) -> io::Result<()> {
+    /// A segment behind the last one that has a checkpoint, one of `all` such.
+    fn unbegun(&mut self, number: u64, all: &[u64], is_one_too_many: bool) -> io::Result<()> {
         let Some(segment) = self.settled(number, true)? else {
             return Ok(());
         };
         self.begins(&segment)?;
-        match segment.proof(0, 1) {
-            Some(proof) => self.damage(&segment.path, 0, &proven(proof)),
-            None => self.end(&segment, 0, Ending::Unbegun),
+        if let Some(proof) = segment.proof(0, 1) {
+            self.damage(&segment.path, 0, &proven(proof))
+        } else if let Some(of) = holds_records_of(all, number, &segment.bytes) {
+            self.damage(&segment.path, 0, &misplaced(of))
+        } else if is_one_too_many {
+            self.damage(&segment.path, 0, NO_CHECKPOINT)
+        } else {
+            self.end(&segment, 0, Ending::Unbegun)
         }
     }
 
@@ -343,10 +352,6 @@ impl Inspection<'_> {
             reason: reason.to_owned(),
         })
     }
-}
-
-fn proven(proof: usize) -> String {
-    format!("no valid record, but the record at byte {proof} proves that there was one")
 }
 
 fn as_io(error: DiskError) -> io::Error {

@@ -26,7 +26,25 @@ use std::sync::Arc;
 /// Longest file that can be a segment: the largest size that can be chosen, plus one record that did not fit.
 /// Read whole when the log is opened.
 pub(super) const MAX_FILE_BYTES: u64 = (super::MAX_SEGMENT_BYTES + 2 * MAX_RECORD_BYTES) as u64;
+
+/// Segments at the end that a crash may leave without a valid beginning: the one that was begun last, if its first write
+/// never became durable, and the one prepared behind it.
+pub(super) const MOST_UNBEGUN: usize = 2;
+
 const _: () = assert!(MAX_FILE_BYTES < u32::MAX as u64, "offsets are 32 bits wide");
+
+/// How damage shows, to whoever opens the log and to whoever only looks.
+pub(super) const NO_CHECKPOINT: &str = "no checkpoint at the beginning";
+
+/// See [`NO_CHECKPOINT`].
+pub(super) fn proven(proof: usize) -> String {
+    format!("no valid record, but the record at byte {proof} proves that there was one")
+}
+
+/// See [`NO_CHECKPOINT`].
+pub(super) fn misplaced(of: u64) -> String {
+    format!("it holds records of the segment {of:016x}")
+}
 
 /// A log read back.
 pub(super) struct Recovered {
@@ -90,6 +108,9 @@ fn list(dir: &Path) -> Result<VecDeque<SegmentFile>, OpenError> {
 
 /// Takes segments from the end that were prepared, but whose first write never became durable. They go into the
 /// reserve: on a full disk there may be no room to make others. Where there is no log, they leave no trace of one.
+///
+/// Refuses if they hold what had been durable, under their own number or another one's: files that changed places would
+/// else be a shorter log, and come to life again when the reserve gives one its old number back.
 fn drop_unbegun(dir: &Path, files: &mut VecDeque<SegmentFile>) -> Result<(), OpenError> {
     let mut unbegun = Vec::new();
     while let Some(file) = files.pop_back() {
@@ -105,8 +126,12 @@ fn drop_unbegun(dir: &Path, files: &mut VecDeque<SegmentFile>) -> Result<(), Ope
             }
             _ => refuse_if_durable(&file, &bytes, 0)?,
         }
+        if unbegun.len() == MOST_UNBEGUN {
+            return Err(damaged(&file, 0, NO_CHECKPOINT));
+        }
         unbegun.push((file, bytes));
     }
+    refuse_if_misplaced(&unbegun)?;
     let is_dropped = !unbegun.is_empty();
     for (file, bytes) in unbegun {
         match unused_reserve(dir)?.filter(|_| !files.is_empty()) {
@@ -124,6 +149,23 @@ fn drop_unbegun(dir: &Path, files: &mut VecDeque<SegmentFile>) -> Result<(), Ope
         disk::sync_dir(dir)?;
     }
     Ok(())
+}
+
+fn refuse_if_misplaced(unbegun: &[(SegmentFile, Vec<u8>)]) -> Result<(), OpenError> {
+    let numbers: Vec<u64> = unbegun.iter().map(|(file, _)| file.number).collect();
+    for (file, bytes) in unbegun {
+        if let Some(of) = holds_records_of(&numbers, file.number, bytes) {
+            return Err(damaged(file, 0, &misplaced(of)));
+        }
+    }
+    Ok(())
+}
+
+/// Which other segment of `numbers` a segment holds records of.
+pub(super) fn holds_records_of(numbers: &[u64], own: u64, bytes: &[u8]) -> Option<u64> {
+    let others = numbers.iter().copied().filter(|number| *number != own);
+    let mut others = others.filter(|number| record::find_frame(*number, bytes, 0, 0).is_some());
+    others.next()
 }
 
 /// Whether there was a log in `dir`. The first segment is durable before anything else is written there; a member
@@ -151,7 +193,7 @@ impl Replay<'_> {
                 (Record::Checkpoint(_), _) => {
                     return Err(damaged(&file, end, "a checkpoint inside the segment"));
                 }
-                (_, 0) => return Err(damaged(&file, end, "no checkpoint at the beginning")),
+                (_, 0) => return Err(damaged(&file, end, NO_CHECKPOINT)),
                 (Record::Entry(entry), _) => {
                     let size = frame.payload.len();
                     self.entry(&file, end as u32, entry, size)?;
@@ -162,7 +204,7 @@ impl Replay<'_> {
             durable = frame.durable as usize;
         }
         if end == 0 {
-            return Err(damaged(&file, 0, "no checkpoint at the beginning"));
+            return Err(damaged(&file, 0, NO_CHECKPOINT));
         }
         if is_last {
             refuse_if_durable(&file, &bytes, end)?;
@@ -269,12 +311,7 @@ impl Replay<'_> {
 fn refuse_if_durable(file: &SegmentFile, bytes: &[u8], end: usize) -> Result<(), OpenError> {
     match record::find_frame(file.number, bytes, end as u32, end as u32 + 1) {
         None => Ok(()),
-        Some(proof) => {
-            let reason = format!(
-                "no valid record, but the record at byte {proof} proves that there was one"
-            );
-            Err(damaged(file, end, &reason))
-        }
+        Some(proof) => Err(damaged(file, end, &proven(proof as usize))),
     }
 }
 

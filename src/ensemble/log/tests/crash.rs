@@ -4,6 +4,7 @@
 //! are taken while the log is open, as a killed process would leave them.
 
 use super::*;
+use crate::ensemble::log::inspection::inspect_log;
 use crate::ensemble::log::recent::Recent;
 use crate::ensemble::log::record::{HEADER_BYTES, Place, Position, read_frame};
 use crate::ensemble::log::recovery::recover;
@@ -54,16 +55,27 @@ impl Image {
 
     /// Reads back what a process would find.
     fn reread(&self) -> Result<Contents, OpenError> {
-        let dir = memory_dir();
-        for (bytes, number) in self.0.iter().zip(1..) {
-            fs::write(segment_path(dir.path(), number), bytes).unwrap();
-        }
+        let dir = self.laid_out();
         let first = reread(dir.path());
         // Whatever was cut, a second process finds the same.
         if let Ok(contents) = &first {
             assert_eq!(reread(dir.path()).unwrap(), *contents);
         }
         first
+    }
+
+    /// What a process would find that only looks: how many damages.
+    fn damages(&self) -> u64 {
+        let dir = self.laid_out();
+        inspect_log(dir.path(), None, &mut |_| Ok(())).unwrap()
+    }
+
+    fn laid_out(&self) -> tempfile::TempDir {
+        let dir = memory_dir();
+        for (bytes, number) in self.0.iter().zip(1..) {
+            fs::write(segment_path(dir.path(), number), bytes).unwrap();
+        }
+        dir
     }
 
     /// The last segment that was begun.
@@ -368,6 +380,42 @@ async fn segment_whose_first_write_was_torn_is_made_anew() {
 }
 
 #[tokio::test]
+async fn last_segment_in_the_place_of_the_prepared_one_is_damage() {
+    let (image, _) = long().await;
+    let last = image.last();
+    assert_eq!(image.0.len(), last + 2, "one is prepared");
+    let mut swapped = image.clone();
+    swapped.0.swap(last, last + 1);
+    assert_eq!(swapped.damages(), 1);
+    let dir = swapped.laid_out();
+    // With a log that writes, because that takes unbegun segments into use again under other numbers.
+    for _ in 0..2 {
+        let error = open(dir.path()).err().expect("it is refused");
+        let Some((path, 0, _)) = error.damage() else {
+            panic!("{error}");
+        };
+        let holder = segment_path(dir.path(), last as u64 + 2);
+        assert_eq!(path, holder, "{error}");
+    }
+    // As it is when there is no other segment: then all of the log, and its vote, would be forgotten.
+    let (image, _) = short().await;
+    let alone = Image(vec![vec![0; 4096], image.0[0].clone()]);
+    assert!(is_damage(&alone.reread()));
+}
+
+#[tokio::test]
+async fn more_unbegun_segments_than_a_crash_leaves_are_damage() {
+    let (mut image, states) = long().await;
+    let last = image.last();
+    image.0[last].fill(0);
+    assert!(states.contains(&image.reread().unwrap()), "two are left");
+    assert_eq!(image.damages(), 0);
+    image.0[last - 1].fill(0);
+    assert!(is_damage(&image.reread()));
+    assert_eq!(image.damages(), 1);
+}
+
+#[tokio::test]
 async fn version_that_is_not_known_is_refused_as_such() {
     let mut bytes = Vec::new();
     let place = Place {
@@ -432,7 +480,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
     #[test]
     fn arbitrary_bytes_are_no_log(files in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..600), 1..4)) {
-        let result = Image(files).reread();
-        prop_assert_eq!(result.unwrap(), Contents::default());
+        let count = files.len();
+        match Image(files).reread() {
+            Ok(contents) => prop_assert_eq!((contents, count.min(2)), (Contents::default(), count)),
+            error => prop_assert!(is_damage(&error) && count == 3, "{error:?}"),
+        }
     }
 }
