@@ -65,7 +65,7 @@ class Flips:
                 # As an operator would who has looked at it: only four are kept, then the node wants to be looked after.
                 for directory in rot.set_aside(node.data):
                     shutil.rmtree(directory)
-                # Damaged again before its new number has the vote of the old one, it would be refused: see docs/reliability.md.
+                # Damaged again before its new number has the vote of the old one, it is not put to the test yet: see docs/reliability.md.
                 eventually(lambda: is_whole(node), 30, f"{node.name} has its vote")
             else:
                 assert target == "tail", f"{target}: {path.name}+{byte} was read without a word"
