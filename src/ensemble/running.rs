@@ -217,6 +217,7 @@ impl Running {
         let space = SpaceWatch {
             me: me.clone(),
             raft: self.raft.clone(),
+            log: housekeeping.log.clone(),
             space: ensemble.inner().space.clone(),
             contact: ensemble.inner().contact.clone(),
         };
@@ -367,13 +368,15 @@ impl Running {
             std::future::pending().await
         };
         tokio::select! {
+            // When several can be told, the cause: a failed log ends Raft, and Raft that has ended makes no progress.
+            biased;
             why = dismissed(self.dismissal.clone()) => MemberFailed {
                 is_dismissal: true,
                 ..MemberFailed::new("membership", why)
             },
-            failed = stalled => failed,
             why = log_died => MemberFailed::new("log", why),
             why = raft_died => MemberFailed::new("raft", why),
+            failed = stalled => failed,
             ended = self.tasks.join_next() => match ended {
                 Some(Ok(part)) => MemberFailed::new(part, "it ended by itself"),
                 Some(Err(error)) => MemberFailed::new("a task", error.to_string()),
