@@ -1,7 +1,7 @@
 //! What only the leader does, for its own clients and for its peers alike.
 
 use super::clock::wall_clock_ms;
-use super::handle::Inner;
+use super::handle::{Inner, bytes_of};
 use super::limits::SERVING_GRACE;
 use super::machine::Machine;
 use super::peer::Touch;
@@ -59,6 +59,10 @@ impl Duties {
     /// Stamps a batch with the time and hands it to Raft in order, without what there is no room for. `None` when
     /// Raft has stopped.
     pub(super) async fn propose(&self, mut batch: Vec<Proposal>) -> Option<Proposed> {
+        let transactions = batch.iter().map(|p| &p.transaction);
+        let bytes = transactions.map(|t| bytes_of(&t.actor, &t.command)).sum();
+        self.space.until_known(bytes).await;
+        // Last, since a leader may lose word of its quorum while it waits.
         self.until_writable().await;
         failpoint!("propose");
         let mut refused = Vec::new();

@@ -354,7 +354,7 @@ fn role(facts: &RaftMetrics<Types>) -> Role {
 
 /// Bytes that a proposal brings along, about: all that a client can make long. What bounds batches by this is
 /// far enough from the limit of a frame for the rest.
-fn bytes_of(actor: &Actor, command: &Command) -> usize {
+pub(super) fn bytes_of(actor: &Actor, command: &Command) -> usize {
     let identities = match actor {
         Actor::Session { identities, .. } => {
             let each = |i: &Identity| PART_OVERHEAD + i.scheme.len() + i.id.len();

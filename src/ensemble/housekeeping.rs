@@ -6,10 +6,13 @@
 //! ```
 //! Raft counts entries; a disk counts bytes, and an entry may have a million of them. So here the log is measured in
 //! bytes: when it has grown by the bound since the newest snapshot, a new one is written, and what is kept behind it
-//! is purged down to the bound. With the two snapshots that are kept, a data directory holds at most two bounds of
-//! log, the segments in reserve, and three snapshots while one is written; see [`LOG_BYTES`].
+//! is purged down to the bound, and a part more for what came while it was written. The bound is what the newest
+//! snapshot takes, but 64 MiB at least and 1 GiB at most ([`LOG_BYTES`], [`MOST_LOG_BYTES`]): a tree is written again
+//! when as much was written to the log, and a restart reads a snapshot and replays about as much at most. With the two
+//! snapshots that are kept, a data directory holds at most two and a quarter bounds of log, the segments in reserve,
+//! and three snapshots while one is written.
 
-use super::limits::{HOUSEKEEPING_INTERVAL, LOG_BYTES, LOG_PER_SNAPSHOT};
+use super::limits::{HOUSEKEEPING_INTERVAL, KEPT_PART, LOG_BYTES, MOST_LOG_BYTES};
 use super::log::{Log, Room, disk};
 use super::machine::Machine;
 use super::snapshot::SnapshotStore;
@@ -72,7 +75,7 @@ impl Housekeeping {
     async fn shorten(&mut self, snapshot_bytes: u64) {
         let progress = self.progress();
         let is_full = *self.log.room().borrow() != Room::Ample;
-        let bound = LOG_BYTES.max(snapshot_bytes.saturating_mul(LOG_PER_SNAPSHOT));
+        let bound = bound(snapshot_bytes);
         let since = self.log.bytes_after(progress.snapshot);
         let is_restored = progress.applied == progress.committed;
         let is_wanted = since > bound || is_full || (self.lacks_snapshot && is_restored);
@@ -82,7 +85,11 @@ impl Housekeeping {
         }
         self.lacks_snapshot &= !is_restored;
         // A full disk wants back what can be spared.
-        let kept = if is_full { 0 } else { bound };
+        let kept = if is_full {
+            0
+        } else {
+            bound + bound / KEPT_PART
+        };
         let upto = self.log.purgeable(progress.snapshot, kept);
         if let Some(upto) = upto.filter(|upto| *upto > progress.purged) {
             let _ = self.raft.trigger().purge_log(upto).await;
@@ -97,6 +104,31 @@ impl Housekeeping {
             purged: facts.purged.map_or(0, |id| id.index()),
             applied: facts.last_applied.map_or(0, |id| id.index()),
             committed: facts.local_committed.map_or(0, |id| id.index()),
+        }
+    }
+}
+
+/// Bytes of log after a snapshot of so many bytes at which the next one is due.
+fn bound(snapshot_bytes: u64) -> u64 {
+    snapshot_bytes.clamp(LOG_BYTES, MOST_LOG_BYTES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_is_due_when_the_log_has_as_many_bytes_within_bounds() {
+        const MIB: u64 = 1 << 20;
+        for (snapshot, expected) in [
+            (0, 64 * MIB),
+            (64 * MIB, 64 * MIB),
+            (65 * MIB, 65 * MIB),
+            (300 * MIB, 300 * MIB),
+            (1025 * MIB, 1024 * MIB),
+            (u64::MAX, 1024 * MIB),
+        ] {
+            assert_eq!(bound(snapshot), expected, "{snapshot}");
         }
     }
 }

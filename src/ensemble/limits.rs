@@ -34,9 +34,12 @@ pub(super) const SNAPSHOT_RATE: u64 = 128 << 20;
 /// Batches of entries, of some 100 bytes here, that wait to be applied while a snapshot is loaded: 10 s of them at
 /// 6,000 a second.
 pub(super) const STATE_MACHINE_QUEUE: u64 = 64 << 10;
-/// While a snapshot is being sent, the next one waits until there are this many times the usual entries since the last:
-/// that many the receiver may be behind when it has it. Costs as many times the log on disk.
+/// While a snapshot is being sent, the next one waits until there are this many times [`USUAL_ENTRIES`] since the last:
+/// that many the receiver may be behind when it has it. Costs as much log on disk.
 pub(super) const HELD_BACK_FACTOR: u64 = 8;
+/// Entries that may lie between two snapshots where only entries are counted: a quarter of [`LOG_BYTES`], if they are
+/// small.
+pub(super) const USUAL_ENTRIES: u64 = 100_000;
 /// Proposals taken from the queue at once, for one append and one frame.
 pub(super) const BATCH_PROPOSALS: usize = 1024;
 /// Bytes of proposals or entries in one batch. An entry holds at most about 1 MiB, so one batch with one
@@ -81,18 +84,26 @@ pub(super) const EXPIRY_BATCH: usize = 1024;
 pub(super) const SERVING_GRACE: Duration = Duration::from_millis(1500);
 /// How often a member that does not serve looks whether it may. One that serves looks when its time is up.
 pub(super) const SERVING_INTERVAL: Duration = Duration::from_millis(50);
-/// Log entries between snapshots. More make restarts slower and the log larger, fewer cost disk traffic.
-pub const SNAPSHOT_ENTRIES: u64 = 100_000;
-/// Bytes of log between snapshots, however few entries they are: half a second of a disk's time, and of a restart's.
-/// Of a large tree it is [`LOG_PER_SNAPSHOT`] times its snapshot, so that writing snapshots never costs more than writing the log. As much again is kept
-/// behind a snapshot.
+/// Log entries between snapshots: more than ever come, since their bytes decide ([`LOG_BYTES`]). Tests set fewer.
+pub const SNAPSHOT_ENTRIES: u64 = 1 << 40;
+/// Bytes of log after a snapshot at which the next one is due: half a second of a disk's time, and of a restart's. If
+/// the last one was larger, as many as it had, so that snapshots never cost the disk more than the log does. As much
+/// again is kept behind a snapshot.
 pub(super) const LOG_BYTES: u64 = 64 << 20;
-/// See [`LOG_BYTES`].
-pub(super) const LOG_PER_SNAPSHOT: u64 = 2;
-/// How often the log is measured: at 100 MB/s it is longer than it should be by one and a half times its bound.
+/// The most they are, however large the snapshots: what a restart replays, and what the disk holds four times at most.
+pub(super) const MOST_LOG_BYTES: u64 = 1 << 30;
+/// How often the log is measured: at 100 MB/s it is longer than it should be by one and a half times [`LOG_BYTES`].
 pub(super) const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(1);
 /// How often a leader asks the voters for room on their disks, and how late it notices that its own is full.
 pub(super) const SPACE_INTERVAL: Duration = Duration::from_secs(1);
+/// After so many bytes of proposals it asks at once. A round trip is short beside the time that they take.
+pub(super) const SPACE_ASK_BYTES: u64 = 1 << 20;
+/// So many bytes it proposes at most while it does not know that a majority had room and lacked no more than as many.
+/// Twice this, a batch and an oversize entry fit into what a segment has left when its member first says that it is
+/// full: [`super::log::Room::Low`].
+pub(super) const SPACE_BYTES: u64 = 3 << 20;
+/// Longest wait of a batch for such an answer: longer than a leader without a quorum leads.
+pub(super) const SPACE_ASK_PATIENCE: Duration = Duration::from_secs(3);
 /// Longest wait for such an answer; who is slower counts as unknown.
 pub(super) const SPACE_ASK: Duration = Duration::from_millis(500);
 /// How long a member whose log is used up lets its leader wait before it refuses the entries. Longer than a retry of

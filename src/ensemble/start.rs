@@ -14,6 +14,7 @@ use super::joining::{self, ConfigChanged, Introduction};
 use super::keeper;
 use super::limits::{
     BATCH_PROPOSALS, KEPT_PART, OBJECTION_PATIENCE, ROOM, SNAPSHOT_STALL, STATE_MACHINE_QUEUE,
+    USUAL_ENTRIES,
 };
 use super::log::{Identity, Log, OpenError};
 use super::machine::{Machine, RestoreError};
@@ -64,7 +65,7 @@ pub struct Start {
     pub client: Option<String>,
     /// Time between searches for containers and TTL znodes whose time is up, while this member leads.
     pub reap_interval: Duration,
-    /// Log entries between snapshots, at least 5; normally [`super::SNAPSHOT_ENTRIES`].
+    /// Log entries after which a snapshot is due even if they have few bytes, at least 5; normally [`super::SNAPSHOT_ENTRIES`].
     pub snapshot_entries: u64,
     /// Who may use the znodes that a new tree begins with.
     pub fresh_acl: FreshAcl,
@@ -137,7 +138,7 @@ impl Ensemble {
         let contact = Contact::new();
         doubt(&start.data_dir, &shared, &contact).await?;
         let census = Arc::new(Census::new(shared.clone()));
-        let transfers = Transfers::new(start.snapshot_entries);
+        let transfers = Transfers::new(start.snapshot_entries.min(USUAL_ENTRIES));
         let (to_be_sent, metrics) = (transfers.clone(), start.metrics.clone());
         let machine = Machine::new(shared.clone(), snapshots.clone(), to_be_sent, metrics);
         let peers = Peers::new(me.clone(), contact.clone(), census.clone(), transfers);
@@ -356,7 +357,7 @@ async fn objected(start: &Start, opened: &mut Opened) -> Result<Option<Dismissal
     let last = opened.log.get_log_state().await.map_err(StartError::raft)?;
     let last = last.last_log_id.map(|id| id.index());
     let (metrics, snapshots) = (start.metrics.clone(), opened.snapshots.clone());
-    let transfers = Transfers::new(start.snapshot_entries);
+    let transfers = Transfers::new(start.snapshot_entries.min(USUAL_ENTRIES));
     let mut machine = Machine::new(opened.shared.clone(), snapshots, transfers, metrics);
     let mut log = opened.log.clone();
     let membership = StorageHelper::new(&mut log, &mut machine)
@@ -430,7 +431,7 @@ fn raft_config(start: &Start) -> Config {
         max_payload_entries: BATCH_PROPOSALS as u64,
         snapshot_policy: SnapshotPolicy::LogsSinceLast(start.snapshot_entries),
         max_in_snapshot_log_to_keep: start.snapshot_entries + start.snapshot_entries / KEPT_PART,
-        replication_lag_threshold: start.snapshot_entries * 2,
+        replication_lag_threshold: start.snapshot_entries.min(USUAL_ENTRIES) * 2,
         // What the state machine has still to do while it is busy loading a snapshot. Were there no room for it, Raft
         // itself would stand still.
         state_machine_channel_size: Some(STATE_MACHINE_QUEUE),

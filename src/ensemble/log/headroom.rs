@@ -4,9 +4,9 @@
 //!   |==== written ====|-- queued --|............ left ............|   next segment: prepared, or the disk is full
 //! ```
 //! The next segment is made, with all its blocks, when the one before it is begun. While it is there, there is room.
-//! When it cannot be made, what is left of the current one is all there is: the first half is still given to
-//! anybody, then only what Raft itself needs may come ([`Room::Low`]), and the last eighth is for votes, blanks and
-//! changes of the members ([`Room::Spent`]).
+//! When it cannot be made, what is left of the current one is all there is, as a rule nearly a whole one. It is for what
+//! is under way already, here and at a leader that has not heard of it yet, and for what Raft itself needs
+//! ([`Room::Low`]); the last eighth is for votes, blanks and changes of the members ([`Room::Spent`]).
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -22,10 +22,7 @@ pub enum Room {
     Spent,
 }
 
-/// One part in this many of a segment is left when the log is low.
-const LOW_PART: u64 = 2;
-
-/// One part in this many is left when it is nearly used up: 2 MiB of 16, some ten thousand small entries.
+/// One part in this many of a segment is left when it is nearly used up: 2 MiB of 16, some ten thousand small entries.
 const SPENT_PART: u64 = 8;
 
 /// What is known about it.
@@ -90,8 +87,8 @@ impl Headroom {
         let left = state.left.saturating_sub(state.queued);
         let room = match state.is_short {
             true if left < self.capacity / SPENT_PART => Room::Spent,
-            true if left < self.capacity / LOW_PART => Room::Low,
-            _ => Room::Ample,
+            true => Room::Low,
+            false => Room::Ample,
         };
         // Under the lock, so that the last change is the last one told.
         self.room
@@ -111,17 +108,12 @@ mod tests {
         assert_eq!(*room.borrow(), Room::Ample);
         headroom.arrive(0, 800);
         headroom.tell_short(true);
-        for (queued, expected) in [
-            (400, Room::Ample),
-            (1, Room::Low),
-            (299, Room::Low),
-            (1, Room::Spent),
-        ] {
+        for (queued, expected) in [(0, Room::Low), (700, Room::Low), (1, Room::Spent)] {
             headroom.queue(queued);
             assert_eq!(*room.borrow(), expected);
         }
         headroom.arrive(701, 500);
-        assert_eq!(*room.borrow(), Room::Ample);
+        assert_eq!(*room.borrow(), Room::Low);
         headroom.arrive(0, 0);
         assert_eq!(*room.borrow(), Room::Spent);
         headroom.tell_short(false);
