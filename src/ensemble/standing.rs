@@ -56,6 +56,10 @@ impl Standing {
             };
             let found = objection(&self.me, last, &others, OBJECTION_PATIENCE).await;
             let Some(dismissal) = found else { continue };
+            let now = self.last_log().await;
+            if !now.is_some_and(|now| still_counts(dismissal, last, now)) {
+                continue;
+            }
             let Me {
                 ensemble, member, ..
             } = self.me;
@@ -75,14 +79,44 @@ impl Standing {
         if age.is_some_and(|age| age < STANDING_INTERVAL) {
             return None;
         }
-        let last = self
-            .raft
-            .with_raft_state(|state| state.log_ids.last().copied());
-        let last = last.await.ok()?.map(|id| id.index());
+        let last = self.last_log().await?;
         let facts = self.raft.server_metrics();
         let facts = facts.borrow_watched();
         let membership = facts.membership_config.membership();
         let nodes = membership.nodes();
         Some((last, nodes.map(|(id, m)| (*id, m.clone())).collect()))
+    }
+    /// The end of the log, as far as entries were taken; `None` when Raft has stopped.
+    async fn last_log(&self) -> Option<Option<u64>> {
+        let last = self
+            .raft
+            .with_raft_state(|state| state.log_ids.last().copied());
+        Some(last.await.ok()?.map(|id| id.index()))
+    }
+}
+
+/// Whether an objection counts that was made when the log was said to end at `asked`, and that ends at `now`.
+///
+/// Between question and answer a leader may have been found, and entries acknowledged to it that the question knew
+/// nothing of: then the log looks like an older copy, and is none. If it is one, it does not grow, and the next
+/// question is answered alike.
+fn still_counts(dismissal: Dismissal, asked: Option<u64>, now: Option<u64>) -> bool {
+    match dismissal {
+        Dismissal::Removed => true,
+        Dismissal::Outdated => asked == now,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_has_grown_since_it_was_told_of_is_no_older_copy() {
+        assert!(!still_counts(Dismissal::Outdated, Some(7), Some(8)));
+        assert!(!still_counts(Dismissal::Outdated, None, Some(1)));
+        assert!(still_counts(Dismissal::Outdated, Some(7), Some(7)));
+        assert!(still_counts(Dismissal::Outdated, None, None));
+        assert!(still_counts(Dismissal::Removed, Some(7), Some(8)));
     }
 }
