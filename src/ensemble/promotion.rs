@@ -1,11 +1,12 @@
-//! The leader gives a member that was admitted its vote, once it has nearly all of the log.
+//! The leader gives a member that was admitted its vote, once it has nearly all of the log. Before that it finishes what
+//! a lost leader has begun.
 //!
 //! That a member wants its vote is kept in the tree, so it is not lost with a leader. The member whose place it takes
 //! leaves in the same change.
 
 use super::handle::Ensemble;
 use super::limits::{PROMOTION_INTERVAL, PROMOTION_REST, SYNCED_LAG};
-use super::reconfig::{Alteration, change};
+use super::reconfig::{Alteration, change, finish};
 use crate::tree::Stage;
 use openraft::async_runtime::WatchReceiver;
 use tokio::time::{sleep, timeout};
@@ -17,6 +18,11 @@ pub(super) async fn promote(ensemble: Ensemble) {
     loop {
         // Seen now, so that only a later change ends the rest.
         facts.borrow_and_update();
+        if leads(&ensemble)
+            && let Err(error) = finish(&ensemble).await
+        {
+            tracing::info!(%error, "a change of the members is not finished by this one");
+        }
         let Some(number) = candidate(&ensemble) else {
             if let Ok(Err(_)) = timeout(PROMOTION_REST, facts.changed()).await {
                 return;
@@ -40,11 +46,14 @@ pub(super) async fn promote(ensemble: Ensemble) {
     }
 }
 
+fn leads(ensemble: &Ensemble) -> bool {
+    let facts = ensemble.inner().raft.server_metrics();
+    facts.borrow_watched().current_leader == Some(ensemble.member())
+}
+
 /// A member that is to vote and does not, if this one leads: the first that is within reach.
 fn candidate(ensemble: &Ensemble) -> Option<u64> {
-    let me = ensemble.member();
-    let facts = ensemble.inner().raft.server_metrics();
-    if facts.borrow_watched().current_leader != Some(me) {
+    if !leads(ensemble) {
         return None;
     }
     let waiting: Vec<u64> = ensemble.read(|tree| {

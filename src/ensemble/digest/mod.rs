@@ -33,7 +33,7 @@ mod rebuild;
 mod scrub;
 mod soundness;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod verdict;
 
 pub(super) use compare::Comparer;

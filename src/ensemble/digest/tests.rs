@@ -22,7 +22,7 @@ use tokio::time::{Instant, sleep};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-struct Members {
+pub(in crate::ensemble) struct Members {
     dir: TempDir,
     addrs: BTreeMap<u64, SocketAddr>,
     snapshot_entries: u64,
@@ -30,7 +30,7 @@ struct Members {
 }
 
 impl Members {
-    async fn start(voters: u64, snapshot_entries: u64) -> Members {
+    pub(in crate::ensemble) async fn start(voters: u64, snapshot_entries: u64) -> Members {
         let mut members = Members {
             dir: TempDir::new().unwrap(),
             addrs: BTreeMap::new(),
@@ -108,7 +108,7 @@ impl Members {
         self.dir.path().join(number.to_string())
     }
 
-    fn member(&self, number: u64) -> &Ensemble {
+    pub(in crate::ensemble) fn member(&self, number: u64) -> &Ensemble {
         &self.running[&number].0
     }
 
@@ -121,7 +121,7 @@ impl Members {
         eventually("all serve", serve).await;
     }
 
-    async fn leader(&self) -> u64 {
+    pub(in crate::ensemble) async fn leader(&self) -> u64 {
         let leader = || {
             let mut members = self.running.iter();
             members
@@ -230,7 +230,7 @@ async fn propose(member: &Ensemble, command: Command) {
     pending.await.unwrap().result.unwrap();
 }
 
-async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+pub(in crate::ensemble) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !holds() {
         assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");

@@ -62,6 +62,25 @@ pub(in crate::ensemble) async fn change(
     result.map(|zxid| Altered { zxid, member })
 }
 
+/// Finishes a change that a lost leader had begun, if this member leads and there is one, and has another one lead if
+/// this one has no vote.
+///
+/// # Errors
+/// [`ReconfigError`].
+pub(in crate::ensemble) async fn finish(ensemble: &Ensemble) -> Result<(), ReconfigError> {
+    // Who holds it is at work on a change, and finishes it.
+    let Ok(_turn) = ensemble.inner().reconfiguring.try_lock() else {
+        return Ok(());
+    };
+    let change = Change { ensemble };
+    let (voters, is_joint) = change.outcome();
+    if !is_joint && voters.contains(&ensemble.member()) {
+        return Ok(());
+    }
+    change.leads().await?;
+    change.finish_the_one_before().await
+}
+
 /// What `wanted` comes to, by what this member knows, beside the members there are.
 ///
 /// # Errors
@@ -140,22 +159,29 @@ impl Change<'_> {
         }
     }
 
-    /// A leader may have been lost between the two entries of a change.
+    /// A leader may have been lost between the two entries of a change. If its successor is one that loses its vote by
+    /// it, another one leads first, and finishes it: Raft lets a leader without a vote lead on.
     pub(super) async fn finish_the_one_before(&self) -> Result<(), ReconfigError> {
-        let is_joint = {
-            let facts = self.ensemble.inner().raft.server_metrics();
-            let facts = facts.borrow_watched();
-            facts
-                .membership_config
-                .membership()
-                .get_joint_config()
-                .len()
-                > 1
-        };
+        let (voters, is_joint) = self.outcome();
+        if !voters.contains(&self.ensemble.member()) {
+            hand_over(self.ensemble, &voters).await?;
+            return Err(ReconfigError::NoLeader);
+        }
         if is_joint {
             self.step(Step::AddVoterIds(BTreeSet::new()), true).await?;
         }
         Ok(())
+    }
+
+    /// Who votes once the change under way is finished, and whether there is one.
+    fn outcome(&self) -> (BTreeSet<u64>, bool) {
+        let facts = self.ensemble.inner().raft.server_metrics();
+        let facts = facts.borrow_watched();
+        let configs = facts.membership_config.membership().get_joint_config();
+        (
+            configs.last().cloned().unwrap_or_default(),
+            configs.len() > 1,
+        )
     }
 
     async fn carry_out(

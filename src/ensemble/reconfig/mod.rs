@@ -11,6 +11,10 @@
 //!     add      them without a vote, and wait until they caught up  no    -> taken out again, no quorum
 //!     vote     the new voters in one step (joint consensus), and out with those that leave
 //! ```
+//! A leader without a vote leads on, as far as Raft is concerned, and it cannot give itself the vote back. It comes to that
+//! when the leader is lost between the two entries of a change, and its successor is one that loses its vote by it. So
+//! every leader looks whether there is a change to be finished, and has another one lead if it has no vote in the end.
+//!
 //! openraft does the two entries of joint consensus (Raft thesis 4.3). `/zookeeper/config` follows from the
 //! entries as they are applied, on every member alike.
 
@@ -18,6 +22,8 @@ mod change;
 mod grant;
 mod plan;
 mod spec;
+#[cfg(test)]
+mod tests;
 mod transfer;
 
 use super::barrier::{leader_address, reached};
@@ -30,7 +36,7 @@ use spec::ServerSpec;
 use std::io::ErrorKind;
 use tokio::time::{sleep, timeout};
 
-pub(super) use change::change;
+pub(super) use change::{change, finish};
 pub(super) use grant::grant;
 
 /// A change of the members, as a client asks for it. Servers are written as ZooKeeper writes them,
