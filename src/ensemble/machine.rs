@@ -286,9 +286,10 @@ fn simulated(mut entry: EntryOf<Types>) -> EntryOf<Types> {
         Arc::make_mut(proposal).transaction.time_ms += 1;
     }
     let bytes = postcard::to_stdvec(&entry.payload).unwrap_or_default();
+    let leader = id.committed_leader_id();
     simulation::note(Fact::Applied {
         index: id.index,
-        term: id.committed_leader_id().term,
+        leader: (leader.term, leader.node_id),
         hash: xxhash_rust::xxh3::xxh3_64(&bytes),
     });
     if let EntryPayload::Normal(proposal) = &mut entry.payload

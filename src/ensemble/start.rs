@@ -35,6 +35,8 @@ use super::transfers::Transfers;
 use super::types::{Member, Types};
 use crate::config::{EnsembleConfig, FreshAcl};
 use crate::net::{PeerTls, TcpListener};
+#[cfg(feature = "simulation")]
+use crate::simulation::Mutant;
 use crate::telemetry::Metrics;
 use crate::tree::LEVEL;
 use openraft::storage::RaftLogStorage;
@@ -439,7 +441,10 @@ fn raft_config(start: &Start) -> Config {
         // A leader sends entries to its followers while its own disk still writes them. Were it to lead on in
         // the same term after a crash, it could put other entries at indexes that followers have filled
         // already, and they would take them for the same.
+        #[cfg(not(feature = "simulation"))]
         enable_leader_restore: Some(false),
+        #[cfg(feature = "simulation")]
+        enable_leader_restore: Some(crate::simulation::is_mutant(Mutant::LeadOn)),
         // A member that was cut off asks first and disturbs no healthy leader when it returns.
         enable_pre_vote: Some(true),
         ..Config::default()

@@ -10,8 +10,8 @@ pub enum Fact {
     Applied {
         /// The entry's index.
         index: u64,
-        /// The entry's term.
-        term: u64,
+        /// Who proposed it: the leader's term and number.
+        leader: (u64, u64),
         /// A hash of what is in it.
         hash: u64,
     },

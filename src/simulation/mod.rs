@@ -43,7 +43,8 @@ pub use mutant::{Mutant, is_mutant, one_in, set_mutant};
 pub use socket::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, TcpListener, TcpStream, WriteHalf};
 pub use world::{
     HostId, add, add_host, boot, count, counts, current, deliver, enter, kill, link, now,
-    power_cut, random, set_clock_skew, set_now, start, trace, trace_hash, wall_clock_ms,
+    now_and_current, power_cut, random, set_clock_skew, set_now, start, trace, trace_hash,
+    wall_clock_ms,
 };
 
 /// Bytes of a log segment in a simulation: a few dozen entries, so that segments are left and recycled all the time.

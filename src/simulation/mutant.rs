@@ -9,6 +9,8 @@ pub enum Mutant {
     AckBeforeSync,
     /// A restarted member has forgotten its vote.
     ForgetVote,
+    /// A restarted leader leads on, as if it had never ended.
+    LeadOn,
     /// A member applies an entry with other contents than the others.
     AlterEntry,
     /// A member leaves out an entry.

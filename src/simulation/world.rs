@@ -191,6 +191,14 @@ pub fn current() -> HostId {
     with(|world| HostId(world.current))
 }
 
+/// The time and the host whose code runs, unless the world is being worked on.
+pub fn now_and_current() -> Option<(Duration, HostId)> {
+    WORLD.with(|world| {
+        let world = world.try_borrow().ok()?;
+        Some((world.now, HostId(world.current)))
+    })
+}
+
 /// Changes the way from one host to another.
 pub fn link(from: HostId, to: HostId, change: impl FnOnce(&mut Link)) {
     with(|world| net::change_link(world, from.0, to.0, change));

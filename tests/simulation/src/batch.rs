@@ -11,11 +11,15 @@ use std::thread;
 const WORKERS: usize = 2;
 
 /// Seeds that once failed, each with the name of what it found. They run before the others. What a seed does changes
-/// with the faults there are, so the first three have unit tests as well: of `client::session` and `ensemble::state`.
+/// with the faults there are, so those of them that were errors of members have unit tests as well: of
+/// `client::session`, `ensemble::state`, `ensemble::standing` and `ensemble::reconfig`.
 const REGRESSIONS: &[(&str, u64, usize)] = &[
     ("the client spins at the moment its session is over", 2, 3),
     ("a write waits for ever if a snapshot jumps over it", 79, 5),
     ("the same, on a member that came back", 190, 5),
+    ("a member that ends after the last fault is started again", 977, 3),
+    ("a late vote makes a second, powerless leader", 1078, 3),
+    ("an answer to an old question dismisses a sound member", 1501, 5),
 ];
 
 /// Seeds that are run twice: the second run must do exactly what the first did.

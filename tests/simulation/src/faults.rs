@@ -125,7 +125,6 @@ impl Faults {
             let (_, undo) = self.undo.swap_remove(at);
             self.undo(sim, undo);
         }
-        self.revive(sim);
         if sim.now >= self.next {
             let pause = sim.plan.pause.as_millis() as u64;
             self.next = sim.now + Duration::from_millis(20 + self.chance.below(pause));
@@ -149,12 +148,10 @@ impl Faults {
         }
         let all: Vec<usize> = (0..=sim.plan.members).collect();
         self.undo(sim, Undo::Heal(pairs(&all, &all)));
-        self.revive(sim);
     }
 
     /// Keeps trying until every member has its vote; true once that is so, as far as `leader` knows.
     pub fn is_whole(&mut self, sim: &mut Sim) -> bool {
-        self.revive(sim);
         let leader = (0..sim.plan.members).find_map(|host| {
             let member = sim.member(host)?;
             (member.status().role == Role::Leader).then_some(member)
@@ -179,8 +176,9 @@ impl Faults {
         false
     }
 
-    /// A supervisor starts again what has ended.
-    fn revive(&mut self, sim: &mut Sim) {
+    /// A supervisor starts again what has ended. It works to the end of a run: a member that was asked to stop may end
+    /// long after the last fault.
+    pub fn revive(&self, sim: &mut Sim) {
         for host in 0..sim.plan.members {
             let is_due =
                 |(_, undo): &(Duration, Undo)| matches!(undo, Undo::Boot(of) if *of == host);
@@ -266,11 +264,9 @@ impl Faults {
                 world::set_clock_skew(sim.hosts[host].id, skew);
             }
             Mode::Demotion => {
-                // Open: a leader that is made an observer keeps leading and takes no further change of the members, so
-                // only others lose their vote here. Open, too: a member that is removed ends, and comes back with an
-                // empty disk under a new number; the checkers here know members by the number of their host.
-                let is_leader = self.leader(sim) == Some(host);
-                if !self.without_vote.is_empty() || is_leader {
+                // Open: a member that is removed ends, and comes back with an empty disk under a new number; the checkers
+                // here know members by the number of their host.
+                if !self.without_vote.is_empty() {
                     return;
                 }
                 self.without_vote.insert(host);

@@ -80,7 +80,10 @@ impl History {
 
     /// A member starts.
     pub fn booted(&self, host: usize) {
-        self.with(|record| record.checks.pointers.booted(host));
+        self.with(|record| {
+            record.checks.pointers.booted(host);
+            record.checks.leader.booted(host);
+        });
     }
 
     /// A member's process is gone.

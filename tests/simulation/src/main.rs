@@ -31,6 +31,11 @@ mod workload;
 use batch::Wanted;
 use plan::Plan;
 use std::process::ExitCode;
+use std::thread;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
+use tracing_subscriber::prelude::*;
 use zoogate::simulation as world;
 
 const USAGE: &str = "usage: simulation [SEEDS] [--first N] [--members 3|5]
@@ -65,16 +70,44 @@ fn main() -> ExitCode {
 }
 
 /// Runs one seed and reports it by lines that [`batch`] reads.
+///
+/// On a thread of its own, because the hash tables that the log is made with draw from the random numbers of their
+/// thread: what a seed does must not depend on whether somebody reads along.
 fn one(seed: u64, members: Option<usize>, mutant: Option<&str>, log: Option<&str>) -> bool {
-    entropy::seed(seed);
     if let Some(filter) = log {
-        let subscriber = tracing_subscriber::fmt()
-            .with_env_filter(filter)
+        let Ok(targets) = filter.parse::<Targets>() else {
+            eprintln!("no filter: {filter}");
+            return false;
+        };
+        let lines = tracing_subscriber::fmt::layer()
             .with_writer(std::io::stderr)
-            .without_time()
+            .with_timer(SimulatedTime)
             .with_ansi(false);
-        subscriber.init();
+        tracing_subscriber::registry()
+            .with(lines.with_filter(targets))
+            .init();
     }
+    let mutant = mutant.map(ToOwned::to_owned);
+    let run = thread::spawn(move || {
+        entropy::seed(seed);
+        on_this_thread(seed, members, mutant.as_deref())
+    });
+    run.join().unwrap_or(false)
+}
+
+/// The time of a line of the log: the world's, and whose line it is.
+struct SimulatedTime;
+
+impl FormatTime for SimulatedTime {
+    fn format_time(&self, line: &mut Writer<'_>) -> std::fmt::Result {
+        match world::now_and_current() {
+            Some((now, host)) => write!(line, "{:>9.3} h{}", now.as_secs_f64(), host.0 + 1),
+            None => Ok(()),
+        }
+    }
+}
+
+fn on_this_thread(seed: u64, members: Option<usize>, mutant: Option<&str>) -> bool {
     match mutant.map(mutants::named) {
         Some(None) => return false,
         Some(mutant) => world::set_mutant(mutant),

@@ -7,7 +7,7 @@ use zoogate::simulation::Mutant;
 const PATIENCE: u64 = 60;
 
 /// Each error, and who may be the first to find it.
-const MUTANTS: [(&str, Mutant, &[&str]); 12] = [
+const MUTANTS: [(&str, Mutant, &[&str]); 13] = [
     ("lose-write", Mutant::LoseWrite, &["acknowledged"]),
     (
         "ack-before-sync",
@@ -15,6 +15,7 @@ const MUTANTS: [(&str, Mutant, &[&str]); 12] = [
         &["acknowledged", "committed", "leader", "digest"],
     ),
     ("forget-vote", Mutant::ForgetVote, &["leader"]),
+    ("lead-on", Mutant::LeadOn, &["leader"]),
     ("alter-entry", Mutant::AlterEntry, &["committed", "digest"]),
     ("skip-entry", Mutant::SkipEntry, &["digest"]),
     ("keep-ephemeral", Mutant::KeepEphemeral, &["ephemeral"]),

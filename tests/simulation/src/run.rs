@@ -64,7 +64,7 @@ pub fn run(plan: Plan) -> Outcome {
 fn phases(sim: &mut Sim, faults: &mut Faults, history: &History) {
     while sim.now < sim.plan.faults_for {
         faults.tick(sim);
-        if !step(sim, history) {
+        if !step(sim, faults, history) {
             return;
         }
     }
@@ -80,7 +80,7 @@ fn phases(sim: &mut Sim, faults: &mut Faults, history: &History) {
             );
             return history.violated("liveness", what);
         }
-        if !step(sim, history) {
+        if !step(sim, faults, history) {
             return;
         }
     }
@@ -101,7 +101,7 @@ fn phases(sim: &mut Sim, faults: &mut Faults, history: &History) {
         if sim.now > quiet + RECOVERY {
             return history.violated("liveness", format!("not equal: {}", sim.describe()));
         }
-        if !step(sim, history) {
+        if !step(sim, faults, history) {
             return;
         }
     }
@@ -109,7 +109,8 @@ fn phases(sim: &mut Sim, faults: &mut Faults, history: &History) {
 }
 
 /// One tick, and what is checked at each.
-fn step(sim: &mut Sim, history: &History) -> bool {
+fn step(sim: &mut Sim, faults: &Faults, history: &History) -> bool {
+    faults.revive(sim);
     sim.tick();
     let members: Vec<_> = (0..sim.plan.members).map(|host| sim.member(host)).collect();
     let views = members.iter().map(|member| {
@@ -122,9 +123,13 @@ fn step(sim: &mut Sim, history: &History) -> bool {
         for (host, fact) in world::take_facts() {
             let checks = &mut record.checks;
             let (checker, verdict) = match fact {
-                Fact::Applied { index, term, hash } => (
+                Fact::Applied {
+                    index,
+                    leader,
+                    hash,
+                } => (
                     "committed",
-                    checks.committed.applied(host, index, term, hash),
+                    checks.committed.applied(host, index, leader, hash),
                 ),
                 Fact::Purged { index } => {
                     world::count("purges");

@@ -101,7 +101,15 @@ impl Sim {
     /// What each member thinks.
     pub fn describe(&self) -> String {
         let describe = |host| match self.member(host) {
-            None => format!("member {} is down", host + 1),
+            None => {
+                let state = &self.hosts[host];
+                let what = match (&state.runtime, state.stop.is_cancelled()) {
+                    (None, _) => "has no process",
+                    (Some(_), true) => "is stopping",
+                    (Some(_), false) => "is starting",
+                };
+                format!("member {} {what}", host + 1)
+            }
             Some(member) => format!("{:?}", member.status()),
         };
         let all: Vec<String> = (0..self.plan.members).map(describe).collect();
