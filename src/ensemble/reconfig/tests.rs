@@ -1,8 +1,8 @@
 //! Leaders that lose their vote, in this process.
 
 use super::Alteration;
-use crate::ensemble::Ensemble;
 use crate::ensemble::digest::tests::{Members, eventually};
+use crate::ensemble::{Ensemble, Role};
 use openraft::ChangeMembers;
 use std::collections::BTreeSet;
 
@@ -16,10 +16,13 @@ async fn a_leader_without_a_vote_hands_over_and_can_have_it_back() {
         .map(|other| members.member(other).clone())
         .collect();
     let voters: BTreeSet<u64> = others.iter().map(Ensemble::member).collect();
-    // What it comes to when the leader is lost between the two entries of a change.
+    // What it comes to when the leader is lost between the two entries of a change. Nobody sees to it before it is so.
+    let turn = leader.inner().reconfiguring.lock().await;
     let raft = &leader.inner().raft;
     let change = ChangeMembers::ReplaceAllVoters(voters.clone());
     raft.change_membership(change, true).await.unwrap();
+    assert_eq!(leader.status().role, Role::Leader);
+    drop(turn);
     let voter_leads = |member: &Ensemble| {
         member
             .status()
