@@ -53,6 +53,13 @@ pub(super) struct Proposer {
     pub(super) queue: mpsc::Receiver<Queued>,
 }
 
+impl Drop for Proposer {
+    /// However it ends: nobody hands on what became of the proposals under way.
+    fn drop(&mut self) {
+        self.shared.tickets.void_all();
+    }
+}
+
 /// Where proposals go for the time being.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Route {

@@ -1,11 +1,11 @@
 //! The ensemble without any wire protocol above it: agreement, fail-over, sessions, restarts.
 
 use crate::support::ensemble::Members;
-use crate::support::eventually;
 use crate::support::proposals::{Session, propose};
+use crate::support::{PATIENCE, eventually};
 use std::time::Duration;
-use tokio::time::Instant;
-use zoogate::tree::{Actor, Command, ErrorCode, Reply, Tree};
+use tokio::time::{Instant, timeout};
+use zoogate::tree::{Actor, Command, ErrorCode, Op, Reply, Tree};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -216,6 +216,22 @@ async fn without_quorum_nothing_is_served_and_reads_stay_possible() {
     members.restart("n2").await;
     members.all_serve().await;
     n1.barrier().await.expect("a leader again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_at_a_member_that_stops_learns_that_the_outcome_is_unknown() {
+    let mut members = Members::start_linked(3).await;
+    let name = members.leader().await;
+    let member = members.member(&name);
+    let others: Vec<u64> = (1..=3).filter(|n| *n != member.member()).collect();
+    members.links().part(&[member.member()], &others);
+    let command = Command::One(Op::Refuse(ErrorCode::NoNode));
+    let pending = member.propose(Actor::Ensemble, command).await;
+    let pending = pending.expect("it is not stopping yet");
+    members.stop(&name).await;
+    // The handle lives on, as that of a connection may, and with it everything it reaches.
+    let outcome = timeout(PATIENCE, pending).await.expect("it is told");
+    assert!(outcome.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
