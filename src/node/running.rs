@@ -273,13 +273,13 @@ impl Node {
     }
 }
 
-/// What the registry takes from the file.
 /// What who changes something through the admin port must show.
 fn admin_token(config: &Config) -> Result<Option<Arc<Secret>>, NodeError> {
     let token = config.admin.token_file.as_deref().map(Secret::load);
     Ok(token.transpose()?.map(Arc::new))
 }
 
+/// What the registry takes from the file.
 fn file_layer(config: &Config) -> FileLayer {
     FileLayer {
         services: config.services.clone(),
