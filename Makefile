@@ -17,8 +17,8 @@ help:
 	@echo 'make interop  release build, then the tests against stock ZooKeeper clients and tools'
 	@echo 'make faults   release build, then real processes under real faults; wants root, tests/faults/run --full for more'
 	@echo 'make fuzz     the fuzz targets for 15 seconds each; tests/fuzz/run 600 for longer'
-	@echo 'make simulation  2,000 seeds of simulated ensembles, not part of the gate; tests/simulation/run 20000 for more'
-	@echo 'make test     setup, verify, interop, faults and fuzz: tests/run, what CI runs'
+	@echo 'make simulation  2,000 seeds of simulated ensembles; tests/simulation/run 20000 for more'
+	@echo 'make test     setup, verify, simulation, interop, faults and fuzz: tests/run, what CI runs'
 
 setup:
 	@$(phase) 'set-up' tests/setup

@@ -17,9 +17,17 @@ const REGRESSIONS: &[(&str, u64, usize)] = &[
     ("the client spins at the moment its session is over", 2, 3),
     ("a write waits for ever if a snapshot jumps over it", 79, 5),
     ("the same, on a member that came back", 190, 5),
-    ("a member that ends after the last fault is started again", 977, 3),
+    (
+        "a member that ends after the last fault is started again",
+        977,
+        3,
+    ),
     ("a late vote makes a second, powerless leader", 1078, 3),
-    ("an answer to an old question dismisses a sound member", 1501, 5),
+    (
+        "an answer to an old question dismisses a sound member",
+        1501,
+        5,
+    ),
 ];
 
 /// Seeds that are run twice: the second run must do exactly what the first did.

@@ -3,10 +3,10 @@
 use crate::batch;
 use zoogate::simulation::Mutant;
 
-/// Seeds after which an error that was not found counts as not findable.
+/// Seeds after which an error that its checker has not found counts as not findable.
 const PATIENCE: u64 = 60;
 
-/// Each error, and who may be the first to find it.
+/// Each error, and the checkers that it is there for.
 const MUTANTS: [(&str, Mutant, &[&str]); 13] = [
     ("lose-write", Mutant::LoseWrite, &["acknowledged"]),
     (
@@ -33,30 +33,27 @@ pub fn named(name: &str) -> Option<Mutant> {
     found.map(|(_, mutant, _)| *mutant)
 }
 
-/// Puts each in, and runs seeds until it is found; true if all were, each by the right checker.
+/// Puts each in, and runs seeds until one of its checkers finds it; true if all were found. What else may notice an
+/// error first, such as an assertion of Raft's or a member that refuses to start, proves nothing of the checker.
 pub fn all() -> bool {
     let mut is_good = true;
     for (name, _, finders) in MUTANTS {
+        let mut others = 0;
         let found = (1..=PATIENCE).find_map(|seed| {
             let report = batch::process(seed, None, Some(name));
-            (!report.is_good).then_some((seed, report.violation))
+            let finder = report.violation.split(':').next().unwrap_or_default();
+            let is_found = !report.is_good && finders.contains(&finder);
+            others += u64::from(!report.is_good && !is_found);
+            is_found.then_some((seed, report.violation))
         });
         match found {
             None => {
-                println!("{name}: not found by {PATIENCE} seeds");
+                println!(
+                    "{name}: not found by its checker in {PATIENCE} seeds, by others in {others}"
+                );
                 is_good = false;
             }
-            Some((seed, violation)) => {
-                let finder = violation.split(':').next().unwrap_or_default();
-                let is_right = finders.contains(&finder);
-                let verdict = if is_right {
-                    "found"
-                } else {
-                    "found by the wrong checker"
-                };
-                println!("{name}: {verdict} with seed {seed}: {violation}");
-                is_good &= is_right;
-            }
+            Some((seed, violation)) => println!("{name}: found with seed {seed}: {violation}"),
         }
     }
     is_good
