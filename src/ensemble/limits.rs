@@ -84,7 +84,7 @@ pub(super) const EXPIRY_BATCH: usize = 1024;
 pub(super) const SERVING_GRACE: Duration = Duration::from_millis(1500);
 /// How often a member that does not serve looks whether it may. One that serves looks when its time is up.
 pub(super) const SERVING_INTERVAL: Duration = Duration::from_millis(50);
-/// Log entries between snapshots: more than ever come, since their bytes decide ([`LOG_BYTES`]). Tests set fewer.
+/// Log entries between snapshots: more than ever come, since their bytes decide (`LOG_BYTES`). Tests set fewer.
 pub const SNAPSHOT_ENTRIES: u64 = 1 << 40;
 /// Bytes of log after a snapshot at which the next one is due: half a second of a disk's time, and of a restart's. If
 /// the last one was larger, as many as it had, so that snapshots never cost the disk more than the log does. As much
