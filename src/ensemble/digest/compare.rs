@@ -33,6 +33,8 @@ pub(in crate::ensemble) struct Comparer {
     links: BTreeMap<u64, (String, Link)>,
     /// Up to where all is compared.
     compared: Option<u64>,
+    /// Where members differed last and nobody could tell who is right.
+    disputed: u64,
     /// Where this member was found wrong.
     found: u64,
     /// Voters that were right then.
@@ -65,6 +67,7 @@ impl Comparer {
             data_dir,
             links: BTreeMap::new(),
             compared: None,
+            disputed: 0,
             found: 0,
             right: BTreeSet::new(),
         }
@@ -87,8 +90,13 @@ impl Comparer {
         if condition == Condition::Wrong {
             return self.mend(&others).await;
         }
-        // Once in doubt, what was found equal before says nothing.
-        let compared = self.compared.filter(|_| condition == Condition::Sound);
+        let compared = match condition {
+            Condition::Sound => self.compared,
+            // What was equal before that, says nothing.
+            Condition::Disputed => Some(self.disputed.saturating_sub(1)),
+            // The tree is another one than was compared.
+            Condition::Wrong | Condition::Unproven => None,
+        };
         let me = self.rebuilder.me.member;
         match others.leader {
             Some(leader) if leader == me => {
@@ -164,6 +172,7 @@ impl Comparer {
             }
             Verdict::Open | Verdict::Split => {
                 if self.shared.soundness.condition() == Condition::Sound {
+                    self.disputed = point.index;
                     self.shared.soundness.set(Condition::Disputed);
                     self.say(point.index).await;
                 }
