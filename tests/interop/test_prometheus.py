@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import urllib.request
 
 import pytest
 
@@ -33,6 +34,9 @@ def prometheus(shared, shared_processes):
     client = clients.kazoo(shared_processes, shared.hosts)
     clients.put(client, clients.settings_path("web"), 'strategy = "random"\n')
     client.create("/services/web/unreadable", b"{", ephemeral=True)
+    for node in shared.nodes:
+        with urllib.request.urlopen(f"http://{node.address}:{node.admin}/v1/snapshot", timeout=10) as backup:
+            assert backup.read()
     server = Prometheus(shared_processes, shared.nodes)
     with traffic.Loads(*(traffic.HttpLoad(node.web, True) for node in shared.nodes)) as loads:
         with traffic.Loads(*(traffic.TcpLoad(node.tcp) for node in shared.nodes)):
