@@ -41,7 +41,7 @@ clippy:
 	@$(phase) 'clippy' cargo clippy --all-targets --features failpoints --locked -- -D warnings
 
 unit:
-	@$(phase) 'unit and integration tests' env RUST_TEST_THREADS=$(threads) cargo test --locked --features failpoints --tests
+	@$(phase) 'unit and integration tests' env RUST_TEST_THREADS=$(threads) tests/again cargo --locked --features failpoints --tests
 
 docs:
 	@$(phase) 'documentation' env RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --lib --locked
@@ -57,7 +57,7 @@ release:
 	@$(phase) 'release build' cargo build --release --locked
 
 interop: release
-	@$(phase) 'interop tests' target/venv/bin/pytest -q -n $(workers) --dist loadfile tests/interop
+	@$(phase) 'interop tests' tests/again pytest -n $(workers) --dist loadfile tests/interop
 
 faults: release
 	@$(phase) 'format of the checker of histories' cargo fmt --check --manifest-path tests/linearizability/Cargo.toml
