@@ -244,7 +244,7 @@ impl Client {
             let Some(pending) = connection.pending.pop_front() else {
                 return false;
             };
-            self.answered(session, record, workload, &pending, &header, frame)
+            self.answered(session, record, workload, &pending, (&header, frame))
         })
     }
 
@@ -254,8 +254,7 @@ impl Client {
         record: &mut Record,
         workload: &mut Workload,
         pending: &Pending,
-        header: &ReplyHeader,
-        body: Bytes,
+        (header, body): (&ReplyHeader, Bytes),
     ) -> bool {
         let zxid = header.zxid.max(0) as u64;
         if let (Op::Write { opcode, .. }, Some(request)) = (&pending.op, pending.request) {
