@@ -8,7 +8,7 @@ export ZOOGATE_BIN := $(abspath $(target))/release/zoogate
 phase := tests/phase
 # Most tests wait most of the time, for timeouts and disks: more of them at once than there are processors.
 threads := $(shell expr 2 '*' $$(nproc))
-workers := 3
+workers := 2
 
 help:
 	@echo 'make setup    install what the tests need beyond Rust'
