@@ -6,9 +6,6 @@
 target := $(or $(CARGO_TARGET_DIR),target)
 export ZOOGATE_BIN := $(abspath $(target))/release/zoogate
 phase := tests/phase
-# Most tests wait most of the time, for timeouts and disks: more of them at once than there are processors.
-threads := $(shell expr 2 '*' $$(nproc))
-workers := 2
 
 help:
 	@echo 'make setup    install what the tests need beyond Rust'
@@ -41,7 +38,7 @@ clippy:
 	@$(phase) 'clippy' cargo clippy --all-targets --features failpoints --locked -- -D warnings
 
 unit:
-	@$(phase) 'unit and integration tests' env RUST_TEST_THREADS=$(threads) tests/again cargo --locked --features failpoints --tests
+	@$(phase) 'unit and integration tests' cargo test --locked --features failpoints --tests
 
 docs:
 	@$(phase) 'documentation' env RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --lib --locked
@@ -57,7 +54,7 @@ release:
 	@$(phase) 'release build' cargo build --release --locked
 
 interop: release
-	@$(phase) 'interop tests' tests/again pytest -n $(workers) --dist loadfile tests/interop
+	@$(phase) 'interop tests' target/venv/bin/pytest -q tests/interop
 
 faults: release
 	@$(phase) 'format of the checker of histories' cargo fmt --check --manifest-path tests/linearizability/Cargo.toml

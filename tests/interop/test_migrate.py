@@ -55,7 +55,6 @@ def counts(said):
     return {line.split()[0]: line.split()[1] for line in said.stdout.splitlines() if len(line.split()) == 2}
 
 
-@pytest.mark.timeout(240)
 def test_ten_thousand_znodes_arrive_and_a_second_run_finds_nothing_to_do(processes, source, ensemble, figure):
     server, client = source
     fill(client, ZNODES)
