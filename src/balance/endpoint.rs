@@ -4,8 +4,11 @@
 //! whether it is being drained) is in its [`EndpointState`], which the next table shares as long as service,
 //! instance and address stay the same.
 
+use super::cause::{EjectionCause, ProbeFailure};
+use super::condition::Facts;
+use super::fact::{Fact, Mark};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 /// One address of a service, as one routing table sees it.
 #[derive(Debug)]
@@ -36,9 +39,114 @@ pub struct EndpointState {
     /// Zero while in use; once removed or drained, the time ([`crate::net::now_ms`]) at which exchanges still
     /// under way are to be closed.
     retire_at_ms: AtomicU64,
+    recorded: Recorded,
+}
+
+/// The facts that [`EndpointState::facts`] copies. On cache lines of their own: they are read when a table is
+/// assembled, not by each pick, whose counters change all the time.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Recorded {
+    joined: Fact,
+    drained: Fact,
+    suspect: Fact,
+    failing: Fact,
+    ejected: Fact,
+    held: Fact,
+    /// Zero if it never was unhealthy.
+    recovered_ms: AtomicU64,
+    /// A [`ProbeFailure`]'s code.
+    failure: AtomicU8,
+    /// An [`EjectionCause`]'s code.
+    ejection: AtomicU8,
 }
 
 impl EndpointState {
+    /// What is recorded about it, for [`Facts::condition`].
+    pub fn facts(&self) -> Facts {
+        let recorded = &self.recorded;
+        let details = recorded.drained.mark().unwrap_or(Mark::new(0));
+        let drained = self.retire_at().map(|deadline_ms| Mark {
+            until_ms: Some(deadline_ms),
+            ..details
+        });
+        let failure = ProbeFailure::of(recorded.failure.load(Ordering::Relaxed));
+        let ejection = EjectionCause::of(recorded.ejection.load(Ordering::Relaxed));
+        let recovered_ms = recorded.recovered_ms.load(Ordering::Relaxed);
+        Facts {
+            joined: recorded.joined.mark(),
+            recovered_ms: (recovered_ms != 0).then_some(recovered_ms),
+            drained,
+            suspect: recorded.suspect.mark(),
+            failing: recorded.failing.mark().zip(failure),
+            ejected: recorded.ejected.mark().zip(ejection),
+            held: recorded.held.mark(),
+        }
+    }
+
+    /// It came into the table.
+    pub fn join(&self, mark: Mark) {
+        self.recorded.joined.set(mark);
+    }
+
+    /// Who drains it says since when and by which transaction; [`EndpointState::retire`] says until when.
+    pub fn note_drained(&self, mark: Mark) {
+        self.recorded.drained.set(mark);
+    }
+
+    /// The connection of the session that registered it broke.
+    pub fn suspect(&self, mark: Mark) {
+        self.recorded.suspect.set(mark);
+    }
+
+    /// It answers, or its session is back.
+    pub fn trust(&self) {
+        self.recorded.suspect.clear();
+    }
+
+    /// Its check fails.
+    pub fn fail(&self, now_ms: u64, why: ProbeFailure) {
+        self.recorded.failure.store(why.code(), Ordering::Relaxed);
+        self.recorded.failing.set(Mark::new(now_ms));
+    }
+
+    /// Its check passes again.
+    pub fn recover(&self, now_ms: u64) {
+        self.recorded
+            .recovered_ms
+            .store(now_ms.max(1), Ordering::Relaxed);
+        self.recorded.failing.clear();
+    }
+
+    /// Its check was taken away: nothing is known by it any more.
+    pub fn forget_check(&self) {
+        self.recorded.failing.clear();
+    }
+
+    /// It gets no traffic until then, because exchanges failed.
+    pub fn eject(&self, now_ms: u64, until_ms: u64, why: EjectionCause) {
+        self.recorded.ejection.store(why.code(), Ordering::Relaxed);
+        self.recorded.ejected.set(Mark {
+            until_ms: Some(until_ms),
+            ..Mark::new(now_ms)
+        });
+    }
+
+    /// It was not ejected, or should not have been.
+    pub fn forget_ejection(&self) {
+        self.recorded.ejected.clear();
+    }
+
+    /// Its registration is gone, and it stays until then nevertheless.
+    pub fn hold(&self, mark: Mark) {
+        self.recorded.held.set(mark);
+    }
+
+    /// It is registered again, or leaves.
+    pub fn release(&self) {
+        self.recorded.held.clear();
+    }
+
     /// Says that the endpoint gets no new exchanges and that those under way end at `deadline_ms`.
     pub fn retire(&self, deadline_ms: u64) {
         self.retire_at_ms
@@ -47,6 +155,7 @@ impl EndpointState {
 
     /// The endpoint is in use again.
     pub fn restore(&self) {
+        self.recorded.drained.clear();
         self.retire_at_ms.store(0, Ordering::Release);
     }
 
@@ -71,6 +180,54 @@ mod tests {
         assert_eq!(state.retire_at(), Some(700));
         state.restore();
         assert_eq!(state.retire_at(), None);
+    }
+
+    #[test]
+    fn facts_are_what_was_recorded() {
+        let state = EndpointState::default();
+        assert_eq!(state.facts(), Facts::default());
+        let mark = |since_ms| Mark {
+            since_ms,
+            until_ms: Some(since_ms + 1),
+            zxid: Some(since_ms + 2),
+        };
+        state.join(mark(10));
+        state.suspect(mark(20));
+        state.fail(30, ProbeFailure::TimedOut);
+        state.eject(40, 50, EjectionCause::SuccessRate);
+        state.hold(mark(60));
+        state.note_drained(mark(70));
+        assert_eq!(state.facts().drained, None, "only a deadline drains it");
+        state.retire(80);
+        let ejected = Mark {
+            until_ms: Some(50),
+            ..Mark::new(40)
+        };
+        let expected = Facts {
+            joined: Some(mark(10)),
+            recovered_ms: None,
+            drained: Some(Mark {
+                until_ms: Some(80),
+                ..mark(70)
+            }),
+            suspect: Some(mark(20)),
+            failing: Some((Mark::new(30), ProbeFailure::TimedOut)),
+            ejected: Some((ejected, EjectionCause::SuccessRate)),
+            held: Some(mark(60)),
+        };
+        assert_eq!(state.facts(), expected);
+
+        state.trust();
+        state.recover(90);
+        state.forget_ejection();
+        state.release();
+        state.restore();
+        let expected = Facts {
+            joined: Some(mark(10)),
+            recovered_ms: Some(90),
+            ..Facts::default()
+        };
+        assert_eq!(state.facts(), expected);
     }
 
     #[test]
