@@ -1,7 +1,7 @@
 //! A member that needs the whole tree gets it while others write, though both ends of the transfer stop in its midst.
 
 use crate::support::ensemble::Members;
-use crate::support::proposals::propose;
+use crate::support::proposals::insist;
 use crate::support::{eventually, soon};
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -32,8 +32,7 @@ async fn fill(member: &Ensemble) {
             acl: Acl::open(),
             mode: CreateMode::PERSISTENT,
         };
-        let applied = propose(member, Actor::Ensemble, Command::One(op)).await;
-        applied.result.expect("created");
+        insist(member, Actor::Ensemble, Command::One(op)).await;
     }
 }
 
@@ -116,7 +115,9 @@ async fn a_snapshot_arrives_at_last_though_both_ends_stop_while_it_is_sent() {
         .find(|name| *name != absent && *name != leader);
     let third = third.expect("there are three");
     fill(&members.member(&leader)).await;
+    // Either may have to send it.
     purge(&members, &leader, end).await;
+    purge(&members, third, end).await;
     let load = Load::start(members.member(third));
     // The receiver stops.
     members.links().hold_snapshots(number, HELD_AT);

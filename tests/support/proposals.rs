@@ -3,7 +3,7 @@
 use super::PATIENCE;
 use bytes::Bytes;
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use zoogate::ensemble::{Applied, Ensemble};
 use zoogate::tree::{Acl, Actor, Command, CreateMode, ErrorCode, Op, Reply, SessionId, Zxid};
 
@@ -51,19 +51,7 @@ impl Session {
 
     /// Creates a znode, trying again whenever the outcome stays unknown because leaders change.
     pub async fn insist_on(&self, member: &Ensemble, path: &str, ephemeral: bool) {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let command = create(path, ephemeral);
-            let pending = member
-                .propose(self.actor(), command)
-                .await
-                .expect("proposed");
-            match pending.await.map(|applied| applied.result) {
-                Ok(Ok(_) | Err(ErrorCode::NodeExists)) => return,
-                Ok(Err(refused)) => panic!("creating {path} was refused: {refused}"),
-                Err(unknown) => assert!(Instant::now() < deadline, "creating {path}: {unknown}"),
-            }
-        }
+        insist(member, self.actor(), create(path, ephemeral)).await;
     }
 }
 
@@ -84,4 +72,21 @@ fn create(path: &str, ephemeral: bool) -> Command {
 pub async fn propose(member: &Ensemble, actor: Actor, command: Command) -> Applied {
     let pending = member.propose(actor, command).await.expect("proposed");
     pending.await.expect("the outcome is known")
+}
+
+/// Proposes a create until it is known that the znode is there: leaders may change, and a slow disk may be the reason.
+pub async fn insist(member: &Ensemble, actor: Actor, create: Command) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let error = match member.propose(actor.clone(), create.clone()).await {
+            Err(refused) => format!("{refused}"),
+            Ok(pending) => match pending.await.map(|applied| applied.result) {
+                Ok(Ok(_) | Err(ErrorCode::NodeExists)) => return,
+                Ok(Err(refused)) => panic!("the create was refused: {refused}"),
+                Err(unknown) => format!("{unknown}"),
+            },
+        };
+        assert!(Instant::now() < deadline, "no create: {error}");
+        sleep(Duration::from_millis(5)).await;
+    }
 }
