@@ -29,6 +29,8 @@ pub enum What {
     Restored(Arc<str>),
     /// It cannot be read, for this reason.
     Unparsed(String),
+    /// What an operator wants of it cannot be read, for this reason.
+    Misread(String),
 }
 
 impl Change {
@@ -47,6 +49,12 @@ impl Change {
             }
             What::Restored(address) => {
                 info!(service, instance, %address, %zxid, "endpoint gets traffic again");
+            }
+            What::Misread(reason) => {
+                warn!(
+                    service,
+                    instance, reason, %zxid, "what an operator wants cannot be read; what was wanted before holds"
+                );
             }
             What::Unparsed(reason) => {
                 warn!(

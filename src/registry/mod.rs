@@ -11,6 +11,7 @@
 //! | `reading` | what is copied out of the tree |
 //! | `payload/` | registrations, one file per form |
 //! | `settings` | the tree's layer of settings |
+//! | `order`, `drains` | what operators want of instances; who wants which drained |
 //! | `assemble`, `service` | from all that to a table; pure |
 //! | `departed` | endpoints that may come back |
 //! | `dirty`, `follow` | the loop |
@@ -21,8 +22,10 @@ pub mod assemble;
 mod change;
 mod departed;
 mod dirty;
+mod drains;
 mod follow;
 pub mod layout;
+pub mod order;
 pub mod payload;
 pub mod reading;
 mod service;

@@ -3,7 +3,7 @@
 //! Data is copied by reference ([`Bytes`]), names are copied as they are. Everything else happens after the tree
 //! was let go.
 
-use super::layout::{self, SERVICES, SETTINGS};
+use super::layout::{self, ADMIN, SERVICES, SETTINGS};
 use crate::config::ServiceName;
 use crate::tree::Tree;
 use bytes::Bytes;
@@ -45,6 +45,10 @@ pub struct Registered {
     pub omitted: usize,
     /// Its settings, if the tree has any.
     pub settings: Option<Bytes>,
+    /// What operators want of instances, in no particular order.
+    pub orders: Vec<(Arc<str>, Bytes)>,
+    /// How many more of those there are than [`MAX_INSTANCES`].
+    pub orders_omitted: usize,
 }
 
 impl Registered {
@@ -54,6 +58,8 @@ impl Registered {
         entries: Vec::new(),
         omitted: 0,
         settings: None,
+        orders: Vec::new(),
+        orders_omitted: 0,
     };
 }
 
@@ -61,7 +67,7 @@ impl Registered {
 pub fn read(tree: &Tree, scope: &Scope) -> Reading {
     let names = match scope {
         Scope::Services(names) => names.clone(),
-        Scope::All => [SERVICES, SETTINGS]
+        Scope::All => [SERVICES, SETTINGS, ADMIN]
             .iter()
             .filter_map(|parent| tree.get(parent))
             .flat_map(|znode| znode.children())
@@ -83,27 +89,35 @@ fn read_service(tree: &Tree, service: &ServiceName) -> Registered {
     let settings = tree
         .get(&layout::settings_path(service))
         .map(|znode| znode.data().cloned().unwrap_or_default());
-    let Some(znode) = tree.get(&layout::service_path(service)) else {
-        return Registered {
-            settings,
-            ..Registered::NOTHING
-        };
-    };
-    let mut names: Vec<&str> = znode.children().collect();
+    let (orders, orders_omitted) = children(tree, &layout::admin_path(service)).unwrap_or_default();
+    let entries = children(tree, &layout::service_path(service));
+    let exists = entries.is_some();
+    let (entries, omitted) = entries.unwrap_or_default();
+    Registered {
+        exists,
+        entries,
+        omitted,
+        settings,
+        orders,
+        orders_omitted,
+    }
+}
+
+/// Names and data.
+type Children = Vec<(Arc<str>, Bytes)>;
+
+/// The children of the znode at `path`, and how many more it has than [`MAX_INSTANCES`]; `None` if it is not there.
+fn children(tree: &Tree, path: &str) -> Option<(Children, usize)> {
+    let mut names: Vec<&str> = tree.get(path)?.children().collect();
     let omitted = names.len().saturating_sub(MAX_INSTANCES);
     if omitted > 0 {
         // The first in order of their names, so that all nodes use the same ones.
         names.select_nth_unstable(MAX_INSTANCES);
         names.truncate(MAX_INSTANCES);
     }
-    let entry = |name: &str| {
-        let znode = tree.get(&layout::instance_path(service, name))?;
+    let child = |name: &str| {
+        let znode = tree.get(&format!("{path}/{name}"))?;
         Some((Arc::from(name), znode.data().cloned().unwrap_or_default()))
     };
-    Registered {
-        exists: true,
-        entries: names.into_iter().filter_map(entry).collect(),
-        omitted,
-        settings,
-    }
+    Some((names.into_iter().filter_map(child).collect(), omitted))
 }

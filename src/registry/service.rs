@@ -2,11 +2,12 @@
 
 use super::assemble::{Effects, Given};
 use super::change::{Change, What};
-use super::payload;
+use super::drains;
+use super::payload::{self, Status};
 use super::reading::{MAX_INSTANCES, Registered};
 use crate::balance::{Balancer, Endpoint, EndpointState};
 use crate::config::{ServiceName, ServicePolicy};
-use crate::routing::{Service, Unparsed};
+use crate::routing::{Aside, Notes, Service, Unparsed};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +23,19 @@ struct Wanted {
     instance: Arc<str>,
     address: Arc<str>,
     weight: u16,
-    draining: bool,
+    /// How long its exchanges may go on, if it is drained.
+    drain: Option<Duration>,
+    /// They get this time once more, whatever they had.
+    is_renewed: bool,
+}
+
+/// What registrations and settings say of a service, read; each list in the order of the instances' names.
+struct Said<'r> {
+    wanted: Vec<Wanted>,
+    unparsed: Vec<Unparsed>,
+    aside: Vec<Aside>,
+    /// Whose registrations ask for a drain.
+    asking: Vec<&'r Arc<str>>,
 }
 
 impl<'a> Assembly<'a> {
@@ -42,13 +55,20 @@ impl<'a> Assembly<'a> {
     pub(super) fn service(&mut self, name: &ServiceName, registered: &Registered) -> Arc<Service> {
         let previous = self.given.previous.services.get(name);
         let policy = self.policy(name);
-        let (wanted, unparsed) = wanted(&policy, registered);
+        let said = said(&policy, registered);
+        let notes = said.notes(&policy, registered, previous);
+        let Said {
+            mut wanted,
+            unparsed,
+            ..
+        } = said;
+        apply(&policy, &notes, previous, &mut wanted);
         let mut endpoints = Vec::with_capacity(wanted.len());
         let mut live = Vec::with_capacity(wanted.len());
         for wanted in wanted {
             let before = previous.and_then(|service| at(&service.endpoints, &wanted.instance));
-            let endpoint = self.settle(name, &wanted, before, policy.drain_timeout);
-            if !wanted.draining {
+            let endpoint = self.settle(name, &wanted, before);
+            if wanted.drain.is_none() {
                 live.push(Arc::clone(&endpoint));
             }
             endpoints.push(endpoint);
@@ -64,17 +84,20 @@ impl<'a> Assembly<'a> {
                 && same(&service.endpoints, &endpoints)
                 && same(service.balancer.endpoints(), &live)
                 && service.unparsed == unparsed
+                && service.notes == notes
             {
                 return Arc::clone(service);
             }
         }
         self.report_unparsed(name, &unparsed, previous);
+        self.report_misread(name, &notes.misread, previous);
         Arc::new(Service {
             name: name.clone(),
             balancer: Balancer::new(policy.strategy, live, previous.map(|s| &s.balancer)),
             policy,
             endpoints,
             unparsed,
+            notes,
             metrics: match previous {
                 Some(service) => Arc::clone(&service.metrics),
                 None => Arc::new(self.given.metrics.service(name.as_str())),
@@ -132,7 +155,6 @@ impl<'a> Assembly<'a> {
         service: &ServiceName,
         wanted: &Wanted,
         before: Option<&Arc<Endpoint>>,
-        drain_timeout: Duration,
     ) -> Arc<Endpoint> {
         let endpoint = self.endpoint(service, wanted, before);
         let is_new = before.is_none_or(|old| old.address != endpoint.address);
@@ -141,18 +163,19 @@ impl<'a> Assembly<'a> {
         if is_new {
             self.note(service, &endpoint.instance, What::Joined(address()));
         }
-        match (wanted.draining, was_retired) {
-            (true, false) => {
-                self.retire(&endpoint.state, drain_timeout);
+        match (wanted.drain, was_retired) {
+            (Some(timeout), false) => {
+                self.retire(&endpoint.state, timeout);
                 self.note(service, &endpoint.instance, What::Draining(address()));
             }
-            (false, true) => {
+            (Some(timeout), true) if wanted.is_renewed => self.retire(&endpoint.state, timeout),
+            (None, true) => {
                 self.effects.restore.push(Arc::clone(&endpoint.state));
                 if !is_new {
                     self.note(service, &endpoint.instance, What::Restored(address()));
                 }
             }
-            (true, true) | (false, false) => {}
+            (Some(_), true) | (None, false) => {}
         }
         endpoint
     }
@@ -188,6 +211,19 @@ impl<'a> Assembly<'a> {
         }
     }
 
+    fn report_misread(
+        &mut self,
+        service: &ServiceName,
+        misread: &[Unparsed],
+        previous: Option<&Arc<Service>>,
+    ) {
+        let known = previous.map_or(&[][..], |service| &service.notes.misread);
+        for order in misread.iter().filter(|order| !known.contains(order)) {
+            let what = What::Misread(order.reason.clone());
+            self.note(service, &order.instance, what);
+        }
+    }
+
     fn note(&mut self, service: &ServiceName, instance: &Arc<str>, what: What) {
         self.changes.push(Change {
             service: service.clone(),
@@ -197,44 +233,34 @@ impl<'a> Assembly<'a> {
     }
 }
 
-/// The endpoints that registrations and settings ask for, and the registrations that cannot be read, both in the
-/// order of the instances' names. A registration hides a static endpoint of the same name.
-fn wanted(policy: &ServicePolicy, registered: &Registered) -> (Vec<Wanted>, Vec<Unparsed>) {
-    let mut wanted = Vec::with_capacity(registered.entries.len() + policy.endpoints.len());
-    let mut unparsed = Vec::new();
+/// Reads what registrations and settings ask for. A registration hides a static endpoint of the same name.
+fn said<'r>(policy: &ServicePolicy, registered: &'r Registered) -> Said<'r> {
+    let mut said = Said {
+        wanted: Vec::with_capacity(registered.entries.len() + policy.endpoints.len()),
+        unparsed: Vec::new(),
+        aside: Vec::new(),
+        asking: Vec::new(),
+    };
     for (instance, data) in &registered.entries {
-        match payload::parse(instance, data) {
-            Ok(registration) => wanted.push(Wanted {
-                instance: Arc::clone(instance),
-                address: registration.address.into(),
-                weight: registration.weight,
-                draining: registration.draining,
-            }),
-            Err(error) => unparsed.push(Unparsed {
-                instance: Arc::clone(instance),
-                reason: error.to_string(),
-            }),
-        }
+        said.read(instance, data);
     }
-    wanted.extend(policy.endpoints.iter().map(|endpoint| Wanted {
-        instance: endpoint.address.as_str().into(),
-        address: endpoint.address.as_str().into(),
-        weight: endpoint.weight,
-        draining: false,
-    }));
+    let is_aside = |name: &str| said.aside.iter().any(|aside| *aside.instance == *name);
+    let fixed = policy.endpoints.iter().filter(|e| !is_aside(&e.address));
+    let fixed: Vec<Wanted> = fixed
+        .map(|endpoint| {
+            let address: Arc<str> = endpoint.address.as_str().into();
+            Wanted::new(&address, Arc::clone(&address), endpoint.weight)
+        })
+        .collect();
+    said.wanted.extend(fixed);
     // Stable, so that of two with one name the registration comes first and stays.
-    wanted.sort_by(|a, b| a.instance.cmp(&b.instance));
-    wanted.dedup_by(|later, first| later.instance == first.instance);
-    for wanted in &mut wanted {
-        wanted.weight = *policy
-            .weights
-            .get(&*wanted.instance)
-            .unwrap_or(&wanted.weight);
-        wanted.draining |= policy.drain.contains(&*wanted.instance);
-    }
-    unparsed.sort_by(|a, b| a.instance.cmp(&b.instance));
+    said.wanted.sort_by(|a, b| a.instance.cmp(&b.instance));
+    said.wanted
+        .dedup_by(|later, first| later.instance == first.instance);
+    said.aside.sort_by(|a, b| a.instance.cmp(&b.instance));
+    said.unparsed.sort_by(|a, b| a.instance.cmp(&b.instance));
     if registered.omitted > 0 {
-        unparsed.push(Unparsed {
+        said.unparsed.push(Unparsed {
             instance: "*".into(),
             reason: format!(
                 "{} more registrations are not used; expected at most {MAX_INSTANCES} of one service",
@@ -242,7 +268,81 @@ fn wanted(policy: &ServicePolicy, registered: &Registered) -> (Vec<Wanted>, Vec<
             ),
         });
     }
-    (wanted, unparsed)
+    said
+}
+
+impl<'r> Said<'r> {
+    /// Reads one registration.
+    fn read(&mut self, instance: &'r Arc<str>, data: &[u8]) {
+        let registration = match payload::parse(instance, data) {
+            Ok(registration) => registration,
+            Err(error) => {
+                return self.unparsed.push(Unparsed {
+                    instance: Arc::clone(instance),
+                    reason: error.to_string(),
+                });
+            }
+        };
+        let address = registration.address.into();
+        match registration.status {
+            Status::Up => {}
+            Status::Draining => self.asking.push(instance),
+            Status::Starting | Status::Stopped => {
+                return self.aside.push(Aside {
+                    instance: Arc::clone(instance),
+                    address,
+                    is_starting: registration.status == Status::Starting,
+                });
+            }
+        }
+        self.wanted
+            .push(Wanted::new(instance, address, registration.weight));
+    }
+
+    fn notes(
+        &self,
+        policy: &ServicePolicy,
+        registered: &Registered,
+        previous: Option<&Arc<Service>>,
+    ) -> Notes {
+        let asking = self.asking.iter().copied();
+        let (drains, misread) = drains::gather(policy, registered, asking, previous);
+        Notes {
+            drains,
+            misread,
+            aside: self.aside.clone(),
+        }
+    }
+}
+
+/// Lays what settings and operators want over what was registered.
+fn apply(
+    policy: &ServicePolicy,
+    notes: &Notes,
+    previous: Option<&Arc<Service>>,
+    wanted: &mut [Wanted],
+) {
+    for wanted in wanted {
+        let weight = policy.weights.get(&*wanted.instance);
+        wanted.weight = *weight.unwrap_or(&wanted.weight);
+        if let Some(drain) = notes.drain(&wanted.instance) {
+            let deadline = drain.order.as_ref().and_then(|order| order.deadline);
+            wanted.drain = Some(deadline.unwrap_or(policy.drain_timeout));
+            wanted.is_renewed = drains::is_renewed(drain, previous);
+        }
+    }
+}
+
+impl Wanted {
+    fn new(instance: &Arc<str>, address: Arc<str>, weight: u16) -> Wanted {
+        Wanted {
+            instance: Arc::clone(instance),
+            address,
+            weight,
+            drain: None,
+            is_renewed: false,
+        }
+    }
 }
 
 /// The endpoint of that instance among some in the order of their names.

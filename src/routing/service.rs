@@ -1,5 +1,6 @@
 //! A service as the data plane sees it.
 
+use super::Drain;
 use crate::balance::{Balancer, Endpoint};
 use crate::config::{ServiceName, ServicePolicy};
 use crate::telemetry::ServiceMetrics;
@@ -17,8 +18,43 @@ pub struct Service {
     pub endpoints: Vec<Arc<Endpoint>>,
     /// Registrations that cannot be read, with the reason.
     pub unparsed: Vec<Unparsed>,
+    /// What else is to be known of its instances.
+    pub notes: Notes,
     /// Its metrics.
     pub metrics: Arc<ServiceMetrics>,
+}
+
+/// What no pick depends on, for whoever asks why the endpoints are what they are. Each list is in the order of the
+/// instances' names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Notes {
+    /// Instances that something drains, registered or not.
+    pub drains: Vec<Drain>,
+    /// Drains asked for by operators that cannot be read, with the reason; what they asked for before holds.
+    pub misread: Vec<Unparsed>,
+    /// Registrations that say of themselves that they do not serve.
+    pub aside: Vec<Aside>,
+}
+
+impl Notes {
+    /// Why that instance is drained, if it is.
+    pub fn drain(&self, instance: &str) -> Option<&Drain> {
+        let found = self
+            .drains
+            .binary_search_by(|drain| (*drain.instance).cmp(instance));
+        found.ok().map(|at| &self.drains[at])
+    }
+}
+
+/// A registration that says of itself that it does not serve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Aside {
+    /// The znode's name.
+    pub instance: Arc<str>,
+    /// `host:port`
+    pub address: Arc<str>,
+    /// It does not serve yet; if not, it does not serve any more.
+    pub is_starting: bool,
 }
 
 /// A registration that cannot be read.

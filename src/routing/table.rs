@@ -36,6 +36,7 @@ mod tests {
     use super::*;
     use crate::balance::Balancer;
     use crate::config::{ServicePolicy, Strategy};
+    use crate::routing::Notes;
     use crate::telemetry::Metrics;
 
     fn service(name: &str) -> Arc<Service> {
@@ -45,6 +46,7 @@ mod tests {
             balancer: Balancer::new(Strategy::RoundRobin, Vec::new(), None),
             endpoints: Vec::new(),
             unparsed: Vec::new(),
+            notes: Notes::default(),
             metrics: Arc::new(Metrics::new("n1").service(name)),
         })
     }

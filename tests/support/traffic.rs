@@ -9,7 +9,7 @@ use std::time::Duration;
 use zoogate::balance::{Balancer, Endpoint, EndpointState};
 use zoogate::config::{ListenerConfig, Protocol, ServiceName, ServicePolicy};
 use zoogate::proxy::{Proxy, Serving};
-use zoogate::routing::{RoutingTable, Rule, Service};
+use zoogate::routing::{Notes, RoutingTable, Rule, Service};
 use zoogate::telemetry::Metrics;
 
 /// What to build.
@@ -99,6 +99,7 @@ impl Traffic {
             policy: self.policy.clone(),
             endpoints: endpoints.to_vec(),
             unparsed: Vec::new(),
+            notes: Notes::default(),
             metrics: Arc::new(self.metrics.service("web")),
         });
         let rule = Rule {

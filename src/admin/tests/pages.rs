@@ -4,7 +4,7 @@ use super::super::{mirror, services};
 use crate::balance::{Balancer, Endpoint, EndpointState, Lease};
 use crate::config::{ServiceName, ServicePolicy, Strategy};
 use crate::ensemble::{Fault, Role, Status};
-use crate::routing::{RoutingTable, Service, Unparsed};
+use crate::routing::{Notes, RoutingTable, Service, Unparsed};
 use crate::telemetry::Metrics;
 use crate::tree::Tree;
 use serde_json::{Value, json};
@@ -42,6 +42,7 @@ fn table(metrics: &Metrics, services: &[Given<'_>]) -> RoutingTable {
             balancer: Balancer::new(Strategy::ConsistentHash, endpoints.to_vec(), None),
             endpoints: endpoints.to_vec(),
             unparsed: unparsed.collect(),
+            notes: Notes::default(),
             metrics: Arc::new(metrics.service(name.as_str())),
             name: name.clone(),
         };

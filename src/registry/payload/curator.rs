@@ -7,7 +7,7 @@
 //! Source: Curator `JsonInstanceSerializer`; Spring Cloud Zookeeper `ZookeeperInstance`.
 
 use super::fields::{Fields, refused};
-use super::{PayloadError, Registration};
+use super::{PayloadError, Registration, Status};
 
 /// Keys that our own form does not have and Curator's serialiser always writes at least one of.
 const MARKS: [&str; 5] = [
@@ -40,9 +40,12 @@ pub(super) fn parse(fields: &Fields<'_>) -> Result<Registration, PayloadError> {
         }
     };
     Ok(Registration {
-        address: fields.address(port)?,
+        address: fields.address("address", "port", port)?,
         weight,
-        draining: !up || !is_enabled(fields)?,
+        status: match up && is_enabled(fields)? {
+            true => Status::Up,
+            false => Status::Draining,
+        },
     })
 }
 
@@ -57,7 +60,7 @@ fn is_enabled(fields: &Fields<'_>) -> Result<bool, PayloadError> {
 
 #[cfg(test)]
 mod tests {
-    use crate::registry::payload::{PayloadError, Registration, parse};
+    use crate::registry::payload::{PayloadError, Registration, Status, parse};
 
     /// As Spring Cloud Zookeeper writes it.
     const EXAMPLE: &str = r#"{"name":"shop","id":"06c0af4c-03c4-4cc1-a702-050303b41b8b",
@@ -79,7 +82,7 @@ mod tests {
         let expected = Registration {
             address: "10.0.0.5:8040".into(),
             weight: 1,
-            draining: false,
+            status: Status::Up,
         };
         assert_eq!(parse("i1", EXAMPLE.as_bytes()), Ok(expected));
     }
@@ -94,15 +97,16 @@ mod tests {
 
     #[test]
     fn an_instance_that_is_not_up_drains() {
-        for (from, to, draining) in [
-            (r#""UP""#, r#""OUT_OF_SERVICE""#, true),
-            (r#""UP""#, r#""up""#, false),
-            (r#""UP""#, r#""""#, false),
-            (r#""UP""#, "null", false),
-            (r#""name":"shop","id""#, r#""enabled":false,"id""#, true),
-            (r#""name":"shop","id""#, r#""enabled":true,"id""#, false),
+        use Status::{Draining, Up};
+        for (from, to, status) in [
+            (r#""UP""#, r#""OUT_OF_SERVICE""#, Draining),
+            (r#""UP""#, r#""up""#, Up),
+            (r#""UP""#, r#""""#, Up),
+            (r#""UP""#, "null", Up),
+            (r#""name":"shop","id""#, r#""enabled":false,"id""#, Draining),
+            (r#""name":"shop","id""#, r#""enabled":true,"id""#, Up),
         ] {
-            assert_eq!(changed(from, to).unwrap().draining, draining, "{to}");
+            assert_eq!(changed(from, to).unwrap().status, status, "{to}");
         }
     }
 

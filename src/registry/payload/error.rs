@@ -55,7 +55,7 @@ pub enum PayloadError {
 }
 
 /// `text`, shortened so that a reason stays readable.
-pub(super) fn quoted(text: &str) -> String {
+pub(in crate::registry) fn quoted(text: &str) -> String {
     match text.char_indices().nth(QUOTED) {
         None => text.to_owned(),
         Some((end, _)) => format!("{}...", &text[..end]),

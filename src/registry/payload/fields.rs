@@ -71,14 +71,19 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// `host:port` of the member `address` and a port that was found.
-    pub(super) fn address(&self, port: Option<u16>) -> Result<String, PayloadError> {
-        let host = self.text("address")?.ok_or(PayloadError::Missing {
-            key: "address",
+    /// `host:port` of the text under `host_key` and a port that was found, or was looked for under `port_key`.
+    pub(super) fn address(
+        &self,
+        host_key: &'static str,
+        port_key: &'static str,
+        port: Option<u16>,
+    ) -> Result<String, PayloadError> {
+        let host = self.text(host_key)?.ok_or(PayloadError::Missing {
+            key: host_key,
             expected: HOST,
         })?;
         let port = port.ok_or(PayloadError::Missing {
-            key: "port",
+            key: port_key,
             expected: PORT,
         })?;
         address::join(host, port)

@@ -2,11 +2,15 @@
 //!
 //! ```text
 //! data                                      form
-//! {"address": .., "port": .., ..}           native    our own JSON
-//! the same with Curator's other keys        curator   Curator ServiceInstance: Spring Cloud Zookeeper, Dubbo 3
-//! host:port [weight=N]                      plain     one line of text
-//! nothing                                   plain     the znode's name is the host:port
+//! {"address": .., "port": .., ..}           native       our own JSON
+//! the same with Curator's other keys        curator      Curator ServiceInstance: Spring Cloud Zookeeper, Dubbo 3
+//! {"serviceEndpoint": {..}, ..}             serverset    Finagle, Aurora
+//! {"host": .., "port": .., ..}              nerve        SmartStack
+//! {"IP": .., "PublicPort": .., ..}          registrator  Registrator, for containers
+//! host:port [weight=N]                      plain        one line of text
+//! nothing                                   plain        the znode's name is the host:port
 //! ```
+//! Each JSON form is told by keys that no other form has, so the order in which they are tried does not matter.
 //! What cannot be read is refused with what was found and what is expected, so that the operator who reads the
 //! reason need not look the form up. Payloads come from anybody who may write below `/services`.
 mod address;
@@ -14,9 +18,13 @@ mod curator;
 mod error;
 mod fields;
 mod native;
+mod nerve;
 mod plain;
+mod registrator;
+mod serverset;
 
 pub use error::PayloadError;
+pub(super) use error::quoted;
 
 use fields::Fields;
 
@@ -31,8 +39,21 @@ pub struct Registration {
     pub address: String,
     /// Share of traffic relative to its neighbours, 1 to 65,535; 1 unless it says otherwise.
     pub weight: u16,
+    /// What it wants of us.
+    pub status: Status,
+}
+
+/// What an instance says about its own state. Forms that have fewer words than this use the first of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// It serves.
+    Up,
     /// It is up but asks for no new traffic.
-    pub draining: bool,
+    Draining,
+    /// It does not serve yet.
+    Starting,
+    /// It does not serve any more.
+    Stopped,
 }
 
 /// Reads the registration in `data`, of the znode called `instance`.
@@ -54,8 +75,14 @@ pub fn parse(instance: &str, data: &[u8]) -> Result<Registration, PayloadError> 
     }
     let object = serde_json::from_str(text).map_err(|e| PayloadError::NotJson(e.to_string()))?;
     let fields = Fields::new(&object);
-    if curator::recognises(&fields) {
+    if serverset::recognises(&fields) {
+        serverset::parse(&fields)
+    } else if registrator::recognises(&fields) {
+        registrator::parse(&fields)
+    } else if curator::recognises(&fields) {
         curator::parse(&fields)
+    } else if nerve::recognises(&fields) {
+        nerve::parse(&fields)
     } else {
         native::parse(&fields)
     }
@@ -82,6 +109,17 @@ mod tests {
                 "i1",
                 r#"{"address":"10.0.0.2","port":81,"serviceType":"DYNAMIC"}"#,
                 "10.0.0.2:81",
+            ),
+            (
+                "i1",
+                r#"{"serviceEndpoint":{"host":"10.0.0.5","port":84},"status":"ALIVE"}"#,
+                "10.0.0.5:84",
+            ),
+            ("i1", r#"{"host":"10.0.0.6","port":85}"#, "10.0.0.6:85"),
+            (
+                "i1",
+                r#"{"IP":"10.0.0.7","PublicPort":86,"PrivatePort":80}"#,
+                "10.0.0.7:86",
             ),
             ("i1", "10.0.0.3:82\n", "10.0.0.3:82"),
             ("10.0.0.4:83", "", "10.0.0.4:83"),

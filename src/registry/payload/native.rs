@@ -11,31 +11,31 @@
 //! Unknown keys are tolerated: instances are newer or older than the node that reads them.
 
 use super::fields::{Fields, refused};
-use super::{PayloadError, Registration};
+use super::{PayloadError, Registration, Status};
 use serde_json::Value;
 
 pub(super) fn parse(fields: &Fields<'_>) -> Result<Registration, PayloadError> {
     Ok(Registration {
-        address: fields.address(fields.port("port")?)?,
+        address: fields.address("address", "port", fields.port("port")?)?,
         weight: fields.weight("weight")?,
-        draining: is_draining(fields.value("status"))?,
+        status: status(fields.value("status"))?,
     })
 }
 
-fn is_draining(status: Option<&Value>) -> Result<bool, PayloadError> {
+fn status(status: Option<&Value>) -> Result<Status, PayloadError> {
     let Some(status) = status else {
-        return Ok(false);
+        return Ok(Status::Up);
     };
     match status.as_str() {
-        Some(up) if up.eq_ignore_ascii_case("up") => Ok(false),
-        Some(draining) if draining.eq_ignore_ascii_case("draining") => Ok(true),
+        Some(up) if up.eq_ignore_ascii_case("up") => Ok(Status::Up),
+        Some(draining) if draining.eq_ignore_ascii_case("draining") => Ok(Status::Draining),
         _ => Err(refused("status", status, r#""up" or "draining""#)),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::registry::payload::{Registration, parse};
+    use crate::registry::payload::{Registration, Status, parse};
 
     /// As the manual shows it.
     const EXAMPLE: &str = r#"{"address":"10.0.0.5","port":8080,"weight":100,"zone":"a","tier":0,
@@ -50,7 +50,7 @@ mod tests {
         let expected = Registration {
             address: "10.0.0.5:8080".into(),
             weight: 100,
-            draining: false,
+            status: Status::Up,
         };
         assert_eq!(parse("i1", EXAMPLE.as_bytes()), Ok(expected));
     }
@@ -66,7 +66,7 @@ mod tests {
             let expected = Registration {
                 address: address.into(),
                 weight: 1,
-                draining: false,
+                status: Status::Up,
             };
             assert_eq!(parse("i1", data.as_bytes()), Ok(expected), "{data}");
         }
@@ -75,7 +75,8 @@ mod tests {
     #[test]
     fn status_draining_drains() {
         let data = EXAMPLE.replace("\"up\"", "\"draining\"");
-        assert!(parse("i1", data.as_bytes()).unwrap().draining);
+        let read = parse("i1", data.as_bytes()).unwrap();
+        assert_eq!(read.status, Status::Draining);
     }
 
     #[test]

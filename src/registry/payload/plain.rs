@@ -1,7 +1,7 @@
 //! One line of text, `host:port` or `host:port weight=N`; or nothing, and the znode's name is the `host:port`.
 
 use super::error::quoted;
-use super::{PayloadError, Registration, address};
+use super::{PayloadError, Registration, Status, address};
 
 /// Reads a text that is not empty.
 pub(super) fn parse(text: &str) -> Result<Registration, PayloadError> {
@@ -9,7 +9,7 @@ pub(super) fn parse(text: &str) -> Result<Registration, PayloadError> {
     let mut registration = Registration {
         address: address::parse(words.next().unwrap_or_default())?,
         weight: 1,
-        draining: false,
+        status: Status::Up,
     };
     for word in words {
         let weight = word.strip_prefix("weight=").and_then(|n| n.parse().ok());
@@ -29,13 +29,13 @@ pub(super) fn parse_name(instance: &str) -> Result<Registration, PayloadError> {
     Ok(Registration {
         address,
         weight: 1,
-        draining: false,
+        status: Status::Up,
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::registry::payload::{Registration, parse};
+    use crate::registry::payload::{Registration, Status, parse};
 
     /// As one would type it.
     const EXAMPLE: &str = "10.0.0.5:8080 weight=3\n";
@@ -45,7 +45,7 @@ mod tests {
         let expected = Registration {
             address: "10.0.0.5:8080".into(),
             weight: 3,
-            draining: false,
+            status: Status::Up,
         };
         assert_eq!(parse("i1", EXAMPLE.as_bytes()), Ok(expected));
     }
