@@ -45,7 +45,7 @@ pub struct Client {
     /// Closing now must not look like the end of a response: by RST.
     pub cut: Cell<bool>,
     /// The upstream side of a connection that switches protocols.
-    pub upgraded: RefCell<Option<(Peer, Turn)>>,
+    pub upgraded: RefCell<Option<(Peer<TcpStream>, Turn)>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -76,7 +76,7 @@ pub async fn serve(worker: Rc<Worker>, accepted: Accepted) {
                 Peer { stream, early },
                 upstream,
                 &client.watch,
-                &worker.buffers,
+                &worker.stock,
             )
             .await;
             turn.exchange.end(outcome);

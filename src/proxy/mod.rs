@@ -19,7 +19,7 @@
 //! | `serve` | binding every listener, starting and stopping the workers |
 //! | `worker` | what the flows of one thread share; the phases of stopping |
 //! | `listener` | the accept loop and its limit |
-//! | `tcp` | the flow of a TCP connection, and `relay` its bytes, with `buffers` |
+//! | `tcp` | the flow of a TCP connection, and `relay` its bytes |
 //! | `http` | the flow of an HTTP connection: `client` its phases, `headers` what is changed, `forward` one request, `body` what follows the head |
 //! | `connect` | picking and dialling, with one retry; `hash_key` what a pick hashes |
 //! | `watch` | idle timeouts, deadlines and live byte counts, by one sweep per worker |
@@ -32,7 +32,6 @@
 //! - A response that is not complete never looks complete.
 mod account;
 mod body;
-mod buffers;
 mod client;
 mod connect;
 mod forward;

@@ -40,7 +40,7 @@ pub async fn serve(worker: Rc<Worker>, accepted: Accepted) {
         }
     };
     let outcome = match connected {
-        Ok(upstream) => relay(stream.into(), upstream.into(), &watch, &worker.buffers).await,
+        Ok(upstream) => relay(stream.into(), upstream.into(), &watch, &worker.stock).await,
         Err(outcome) => {
             // A FIN would look like a service that answered with nothing.
             reset_on_close(&stream);

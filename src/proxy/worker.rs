@@ -13,9 +13,9 @@
 //! ```
 
 use super::body::RequestBody;
-use super::buffers::Buffers;
 use super::listener::{Listener, accept};
 use super::outcome::Outcome;
+use super::relay::Stock;
 use super::watch::{SWEEP, Watches};
 use crate::net::now_ms;
 use crate::routing::RoutingTable;
@@ -43,8 +43,8 @@ pub struct Worker {
     pub table: Arc<ArcSwap<RoutingTable>>,
     /// Every client connection.
     pub watches: Watches,
-    /// Free buffers of the relays.
-    pub buffers: Buffers,
+    /// Free buffers and pipes of the relays.
+    pub stock: Stock,
     /// HTTP connections to endpoints that wait for a request.
     pub idle: Idle<RequestBody>,
     /// Every flow.
@@ -60,7 +60,7 @@ impl Worker {
         Worker {
             table,
             watches: Watches::default(),
-            buffers: Buffers::default(),
+            stock: Stock::default(),
             idle: Idle::default(),
             tasks: TaskTracker::new(),
             draining: CancellationToken::new(),
@@ -83,6 +83,7 @@ impl Worker {
         let now = now_ms();
         self.watches.sweep(now);
         self.idle.sweep(now);
+        self.stock.sweep();
     }
 }
 

@@ -1,0 +1,143 @@
+//! Two-way copy between two streams: half-close, resets and back-pressure are passed on, nothing is reordered.
+//!
+//! One future drives both directions ([`direction`]). Each chooses its technique by what its stream shows itself to
+//! be ([`kind`]):
+//!
+//! | stream | technique | holds while bytes are under way |
+//! |---|---|---|
+//! | chatty, as all are at first | read and write through a small buffer | 16 KiB |
+//! | bulk, both sides plain sockets | splice(2) through a pipe: bytes stay in the kernel | a pipe of 256 KiB |
+//! | bulk otherwise, or no pipe to be had | read and write through a large buffer | 64 KiB |
+//!
+//! A direction that has passed on all it got holds nothing: buffers and pipes are back in the worker's [`Stock`].
+//!
+//! An error on either socket is passed on as RST, because an orderly FIN would let the peer take a broken stream
+//! for a complete one.
+//!
+//! Source: RFC 9293 section 3.6 for half-close; splice(2) and pipe(7).
+mod buffers;
+mod direction;
+mod kind;
+mod pipes;
+#[cfg(test)]
+mod tests;
+
+use super::outcome::Outcome;
+use super::watch::Watch;
+use crate::net::reset_on_close;
+use buffers::Buffers;
+use bytes::Bytes;
+use direction::{Direction, Fault};
+use pipes::Pipes;
+use std::future::poll_fn;
+use std::task::Poll;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// What a relay can carry: a stream over a socket.
+pub trait Carrier: AsyncRead + AsyncWrite + Unpin {
+    /// The socket below.
+    fn socket(&self) -> &TcpStream;
+
+    /// Whether the socket's bytes are the stream's bytes, so that the kernel may move them.
+    fn is_plain(&self) -> bool;
+}
+
+impl Carrier for TcpStream {
+    fn socket(&self) -> &TcpStream {
+        self
+    }
+
+    fn is_plain(&self) -> bool {
+        true
+    }
+}
+
+/// A stream and bytes that were read from it already.
+pub struct Peer<S> {
+    /// The stream.
+    pub stream: S,
+    /// To be passed on before anything is read.
+    pub early: Bytes,
+}
+
+impl<S> From<S> for Peer<S> {
+    fn from(stream: S) -> Peer<S> {
+        let early = Bytes::new();
+        Peer { stream, early }
+    }
+}
+
+/// What the relays of one worker share.
+#[derive(Default)]
+pub struct Stock {
+    buffers: Buffers,
+    pipes: Pipes,
+}
+
+impl Stock {
+    /// To be called at every sweep: what was not needed for long goes back to the system.
+    pub fn sweep(&self) {
+        self.pipes.sweep();
+    }
+}
+
+/// Copies both ways until both sides have ended, one fails, or the watch decides; closes both streams.
+pub async fn relay<C: Carrier, U: Carrier>(
+    client: Peer<C>,
+    upstream: Peer<U>,
+    watch: &Watch,
+    stock: &Stock,
+) -> Outcome {
+    let mut up = Direction::new(&client.early, &watch.received);
+    let mut down = Direction::new(&upstream.early, &watch.sent);
+    let (mut client, mut upstream) = (client.stream, upstream.stream);
+    let outcome = poll_fn(|cx| {
+        if let Some(verdict) = watch.verdict(cx) {
+            return Poll::Ready(verdict);
+        }
+        let up = up.poll(cx, &mut client, &mut upstream, (watch, stock));
+        if let Poll::Ready(Err(fault)) = up {
+            return Poll::Ready(seen_upwards(fault));
+        }
+        let down = down.poll(cx, &mut upstream, &mut client, (watch, stock));
+        match (up, down) {
+            (_, Poll::Ready(Err(fault))) => Poll::Ready(seen_downwards(fault)),
+            (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => Poll::Ready(Outcome::Done),
+            _ => Poll::Pending,
+        }
+    })
+    .await;
+    close(outcome, &mut client, &mut upstream).await;
+    outcome
+}
+
+/// Both sides learn how it ended: by RST when it broke, by FIN otherwise.
+async fn close(outcome: Outcome, client: &mut impl Carrier, upstream: &mut impl Carrier) {
+    match outcome {
+        Outcome::Done => {}
+        Outcome::ClientReset | Outcome::UpstreamReset => {
+            reset_on_close(client.socket());
+            reset_on_close(upstream.socket());
+        }
+        // A socket that is gone already cannot be shut down again; that is as good.
+        _ => {
+            let _ = client.shutdown().await;
+            let _ = upstream.shutdown().await;
+        }
+    }
+}
+
+fn seen_upwards(fault: Fault) -> Outcome {
+    match fault {
+        Fault::Source => Outcome::ClientReset,
+        Fault::Sink => Outcome::UpstreamReset,
+    }
+}
+
+fn seen_downwards(fault: Fault) -> Outcome {
+    match fault {
+        Fault::Source => Outcome::UpstreamReset,
+        Fault::Sink => Outcome::ClientReset,
+    }
+}
