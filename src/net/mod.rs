@@ -1,9 +1,10 @@
-//! Addresses, socket options, TLS and the monotonic clock.
+//! Addresses, socket options, the PROXY protocol, TLS and the monotonic clock.
 //!
 //! The ground that every room with sockets stands on: how a listening socket is made so that several workers
 //! share its port, how a connection is told to hang up hard, and one clock small enough for an atomic.
 mod blocking;
 mod clock;
+pub mod proxy_protocol;
 mod secret;
 mod socket;
 mod tls;
