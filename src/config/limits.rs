@@ -53,6 +53,14 @@ pub const INSTANCES: usize = 4096;
 /// Connections a listener serves at once. Each costs two descriptors and, while it moves bytes, two buffers.
 pub const MAX_CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
 
+/// Networks in one list. Each costs a comparison per connection.
+pub const NETWORKS: usize = 256;
+
+/// Time for all that comes before a client's own bytes: PROXY header, ClientHello, handshake. Below 100 ms a client
+/// behind one lost packet is turned away; above five minutes it only serves those who mean harm.
+pub const HANDSHAKE_TIMEOUT: RangeInclusive<Duration> =
+    Duration::from_millis(100)..=Duration::from_secs(5 * 60);
+
 /// Weight of an endpoint. Zero is refused: draining says the same and can be seen.
 pub const WEIGHT: RangeInclusive<u64> = 1..=u16::MAX as u64;
 

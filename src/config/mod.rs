@@ -29,10 +29,11 @@ mod zookeeper;
 
 pub use error::{ConfigError, ConfigErrors};
 pub use name::{NameError, ServiceName};
-pub use service::{HashKey, ServicePolicy, ServiceSettings, StaticEndpoint, Strategy};
+pub use service::{HashKey, SendProxy, ServicePolicy, ServiceSettings, StaticEndpoint, Strategy};
 pub use tls::{AdminTls, ClientCertificate, DEFAULT_TRUST_DOMAIN, EnsembleTls, ZookeeperTls};
 pub use zookeeper::{FourLetterWords, FreshAcl, ZookeeperConfig};
 
+use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -65,6 +66,9 @@ pub const DEFAULT_ADMIN_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr
 
 /// `listener.max_connections` when not set: with a connection to an endpoint each, 16,384 descriptors.
 pub const DEFAULT_MAX_CONNECTIONS: usize = 8192;
+
+/// `listener.handshake_timeout` when not set: several times what a client at the other end of the world needs.
+pub const DEFAULT_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A whole, valid configuration of one node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,6 +150,26 @@ pub struct ListenerConfig {
     pub rules: Vec<RuleConfig>,
     /// Connections served at once; more wait in the kernel's backlog.
     pub max_connections: usize,
+    /// The networks of the proxies that alone may connect, each beginning with a PROXY header; absent: no header is
+    /// ever read.
+    pub accept_proxy: Option<Vec<IpNet>>,
+    /// Longest time for all that comes before a client's own bytes.
+    pub handshake_timeout: Duration,
+}
+
+impl ListenerConfig {
+    /// A listener that leads nowhere yet, and is otherwise as one is of which nothing more is said.
+    pub fn new(name: &str, bind: SocketAddr, protocol: Protocol) -> ListenerConfig {
+        ListenerConfig {
+            name: name.to_owned(),
+            bind,
+            protocol,
+            rules: Vec::new(),
+            max_connections: DEFAULT_MAX_CONNECTIONS,
+            accept_proxy: None,
+            handshake_timeout: DEFAULT_HANDSHAKE_TIMEOUT,
+        }
+    }
 }
 
 /// What a listener speaks.

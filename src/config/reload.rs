@@ -173,6 +173,8 @@ impl Conflicts {
             protocol,
             rules: _,
             max_connections,
+            accept_proxy,
+            handshake_timeout,
         } = old;
         let key = |key: &str| format!("{key} of listener {name:?}");
         self.compare(&key("bind"), bind, &new.bind);
@@ -181,6 +183,12 @@ impl Conflicts {
             &key("max_connections"),
             max_connections,
             &new.max_connections,
+        );
+        self.compare(&key("accept_proxy"), accept_proxy, &new.accept_proxy);
+        self.compare(
+            &key("handshake_timeout"),
+            handshake_timeout,
+            &new.handshake_timeout,
         );
     }
 }

@@ -41,6 +41,29 @@ pub enum HashKey {
     Path,
     /// The value of a query parameter; the client's address when absent or on `tcp`.
     Query(String),
+    /// The value of the TLV of that type in the PROXY header that came with the client; its address when absent.
+    ProxyTlv(u8),
+}
+
+/// Whether endpoints are told who the client is, by the PROXY protocol.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SendProxy {
+    /// They are not.
+    #[default]
+    Off,
+    /// By a line of text, with addresses only.
+    V1,
+    /// By a binary header, with what is known of the client's TLS and what came with it.
+    V2,
+}
+
+impl SendProxy {
+    /// Each as it is written.
+    pub(super) const NAMES: [(&str, SendProxy); 3] = [
+        ("off", SendProxy::Off),
+        ("v1", SendProxy::V1),
+        ("v2", SendProxy::V2),
+    ];
 }
 
 /// An endpoint written in the settings rather than registered.
@@ -67,6 +90,8 @@ pub struct ServiceSettings {
     pub idle_timeout: Option<Duration>,
     /// `drain_timeout`
     pub drain_timeout: Option<Duration>,
+    /// `send_proxy`
+    pub send_proxy: Option<SendProxy>,
     /// `endpoints`
     pub endpoints: Option<Vec<StaticEndpoint>>,
     /// `weights`: by instance name (for static endpoints their `host:port`), over what was registered.
@@ -90,6 +115,8 @@ pub struct ServicePolicy {
     pub idle_timeout: Duration,
     /// How long exchanges with a removed or drained endpoint may go on.
     pub drain_timeout: Duration,
+    /// Whether endpoints are told who the client is.
+    pub send_proxy: SendProxy,
     /// Endpoints beside the registered ones.
     pub endpoints: Vec<StaticEndpoint>,
     /// Weights over what was registered.
@@ -107,6 +134,7 @@ impl Default for ServicePolicy {
             response_timeout: Duration::from_secs(60),
             idle_timeout: Duration::from_secs(300),
             drain_timeout: Duration::from_secs(30),
+            send_proxy: SendProxy::Off,
             endpoints: Vec::new(),
             weights: BTreeMap::new(),
             drain: BTreeSet::new(),
@@ -127,6 +155,7 @@ impl ServicePolicy {
             response_timeout,
             idle_timeout,
             drain_timeout,
+            send_proxy,
             endpoints,
             weights,
             drain

@@ -11,8 +11,8 @@ use super::sample::{self, SERVICE};
 use super::serve::Signals;
 use crate::client::Hosts;
 use crate::config::{
-    AdminConfig, Config, DEFAULT_HEARTBEAT, DEFAULT_MAX_CONNECTIONS, EnsembleConfig,
-    ListenerConfig, NodeConfig, Protocol, RuleConfig, ServiceName, ZookeeperConfig,
+    AdminConfig, Config, DEFAULT_HEARTBEAT, EnsembleConfig, ListenerConfig, NodeConfig, Protocol,
+    RuleConfig, ServiceName, ZookeeperConfig,
 };
 use crate::telemetry::init_logs;
 use std::collections::BTreeMap;
@@ -159,15 +159,12 @@ fn node_config(index: u16, free_ports: bool, dir: &Path) -> Config {
     let name = format!("n{}", index + 1);
     let service = ServiceName::new(SERVICE).expect("a valid name");
     let listener = |name: &str, bind, protocol| ListenerConfig {
-        name: name.into(),
-        bind,
-        protocol,
         rules: vec![RuleConfig {
             host: None,
             path: None,
             service: service.clone(),
         }],
-        max_connections: DEFAULT_MAX_CONNECTIONS,
+        ..ListenerConfig::new(name, bind, protocol)
     };
     Config {
         node: NodeConfig {

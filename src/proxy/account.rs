@@ -53,6 +53,17 @@ impl Exchange {
         }
     }
 
+    /// The client has turned out to be `client`: the connection comes from a proxy in front of it.
+    pub fn comes_from(&mut self, client: SocketAddr) {
+        self.client = client;
+    }
+
+    /// It has begun at `started` already.
+    pub fn since(mut self, started: Instant) -> Exchange {
+        self.started = started;
+        self
+    }
+
     /// The request; `line` is only called when an access line will be written.
     pub fn requested(&mut self, line: impl FnOnce() -> RequestLine) {
         if tracing::enabled!(target: ACCESS, tracing::Level::INFO) {

@@ -12,6 +12,7 @@ use super::client::Turn;
 use super::outcome::Outcome;
 use super::watch::Watch;
 use crate::balance::Endpoint;
+use crate::config::SendProxy;
 use crate::net::now_ms;
 use crate::upstream::Connection;
 use bytes::Bytes;
@@ -103,6 +104,8 @@ pub struct Link {
     pub connection: Connection<RequestBody>,
     /// The endpoint.
     pub endpoint: Arc<Endpoint>,
+    /// What it was told of the client.
+    pub told: SendProxy,
     /// The exchange.
     pub turn: Turn,
 }
@@ -113,14 +116,13 @@ impl Link {
         let Link {
             connection,
             endpoint,
+            told,
             mut turn,
         } = self;
         turn.exchange.end(Outcome::Done);
         turn.client.cut.set(false);
-        turn.client
-            .worker
-            .idle
-            .keep(&endpoint, connection, now_ms());
+        let idle = turn.client.idle(told);
+        idle.keep(&endpoint, connection, now_ms());
     }
 
     /// The endpoint broke off.

@@ -8,14 +8,17 @@
 //! served for ever (slowloris).
 
 use super::account::Exchange;
+use super::body::RequestBody;
 use super::listener::Listener;
+use super::origin::Origin;
 use super::outcome::Outcome;
 use super::relay::Peer;
 use super::watch::{Patience, Watch};
 use super::worker::Worker;
+use crate::config::SendProxy;
+use crate::upstream::Idle;
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -38,9 +41,11 @@ pub struct Client {
     /// The listener it came to.
     pub listener: Arc<Listener>,
     /// Where it comes from.
-    pub addr: SocketAddr,
+    pub origin: Origin,
     /// The eye on it.
     pub watch: Rc<Watch>,
+    /// Connections to endpoints that were told who this client is, so that they are for its requests only.
+    pub own: Idle<RequestBody>,
     phase: Cell<Phase>,
     /// Closing now must not look like the end of a response: by RST.
     pub cut: Cell<bool>,
@@ -56,19 +61,33 @@ enum Phase {
 }
 
 impl Client {
-    /// A connection from `addr`, about to send its first request.
-    pub fn new(worker: Rc<Worker>, listener: Arc<Listener>, addr: SocketAddr) -> Client {
+    /// A connection from `origin` that `watch` has an eye on, about to send its first request.
+    pub fn new(
+        worker: Rc<Worker>,
+        listener: Arc<Listener>,
+        watch: Rc<Watch>,
+        origin: Origin,
+    ) -> Client {
         let client = Client {
-            watch: worker.watches.add(),
+            watch,
             worker,
             listener,
-            addr,
+            origin,
+            own: Idle::default(),
             phase: Cell::new(Phase::Resting),
             cut: Cell::new(false),
             upgraded: RefCell::new(None),
         };
         client.head_begins();
         client
+    }
+
+    /// Where connections are kept for further requests to a service of which endpoints are told so much of clients.
+    pub fn idle(&self, told: SendProxy) -> &Idle<RequestBody> {
+        match told {
+            SendProxy::Off => &self.worker.idle,
+            SendProxy::V1 | SendProxy::V2 => &self.own,
+        }
     }
 
     fn head_begins(&self) {
@@ -108,7 +127,7 @@ impl Turn {
         client.watch.expect(Patience::Endless);
         Turn {
             client: client.clone(),
-            exchange: Exchange::begin(&client.watch, &client.listener, client.addr),
+            exchange: Exchange::begin(&client.watch, &client.listener, client.origin.client),
         }
     }
 }
@@ -199,21 +218,14 @@ mod tests {
     use arc_swap::ArcSwap;
 
     fn client() -> Rc<Client> {
-        let config = ListenerConfig {
-            name: "web".into(),
-            bind: "127.0.0.1:0".parse().unwrap(),
-            protocol: Protocol::Http,
-            rules: Vec::new(),
-            max_connections: 1,
-        };
+        let bind = "127.0.0.1:0".parse().unwrap();
+        let config = ListenerConfig::new("web", bind, Protocol::Http);
         let listener = Arc::new(Listener::new(&config, &Metrics::new("n1")));
         let table = Arc::new(ArcSwap::from_pointee(RoutingTable::default()));
         let worker = Rc::new(Worker::new(table));
-        Rc::new(Client::new(
-            worker,
-            listener,
-            "192.0.2.1:1".parse().unwrap(),
-        ))
+        let watch = worker.watches.add();
+        let origin = Origin::of("192.0.2.1:1".parse().unwrap());
+        Rc::new(Client::new(worker, listener, watch, origin))
     }
 
     /// Sweeps every quarter of a second for `seconds`, with a byte arriving before each.

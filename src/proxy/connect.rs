@@ -7,31 +7,22 @@ use super::outcome::Outcome;
 use super::worker::Worker;
 use crate::balance::{Endpoint, EndpointState, PickInput};
 use crate::routing::Service;
-use crate::upstream::dial;
-use std::net::IpAddr;
+use crate::upstream::Opening;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
-use xxhash_rust::xxh3::xxh3_64;
 
 /// Endpoints that may fail to connect before an exchange fails: the first and one other. More would multiply the
 /// load on a service whose endpoints fail one after another, and the time a client waits for bad news.
 const ATTEMPTS: usize = 2;
-
-/// The hash of a client, for consistent hashing: its address without the port, so that all its connections agree.
-pub fn client_key(client: IpAddr) -> u64 {
-    match client {
-        IpAddr::V4(v4) => xxh3_64(&v4.octets()),
-        IpAddr::V6(v6) => xxh3_64(&v6.octets()),
-    }
-}
 
 /// The endpoints tried for one exchange.
 pub struct Attempts<'a> {
     worker: &'a Worker,
     service: &'a Service,
     key: u64,
+    announcement: Vec<u8>,
     /// Those that could not be connected.
     failed: Vec<Arc<EndpointState>>,
     failure: Option<Outcome>,
@@ -44,9 +35,16 @@ impl<'a> Attempts<'a> {
             worker,
             service,
             key,
+            announcement: Vec::new(),
             failed: Vec::new(),
             failure: None,
         }
+    }
+
+    /// Says `announcement` to each endpoint, before anything of the client's.
+    pub fn announcing(mut self, announcement: Vec<u8>) -> Attempts<'a> {
+        self.announcement = announcement;
+        self
     }
 
     /// An endpoint that has not failed yet; `exchange` then holds the lease on it.
@@ -81,7 +79,12 @@ impl<'a> Attempts<'a> {
         exchange: &mut Exchange,
     ) -> Option<TcpStream> {
         let started = Instant::now();
-        match dial(&endpoint.address, self.service.policy.connect_timeout).await {
+        let opening = Opening {
+            address: &endpoint.address,
+            within: self.service.policy.connect_timeout,
+            announcement: &self.announcement,
+        };
+        match opening.open().await {
             Ok(stream) => {
                 exchange.connected(started.elapsed());
                 Some(stream)

@@ -16,7 +16,7 @@ use crate::balance::Endpoint;
 use crate::config::Strategy;
 use crate::net::now_ms;
 use crate::routing::Service;
-use crate::upstream::Connection;
+use crate::upstream::{Connection, Idle};
 use hyper::body::Incoming;
 use hyper::header::{HOST, HeaderValue};
 use hyper::http::request::Parts;
@@ -55,23 +55,26 @@ pub async fn forward(
 ) -> Result<Forwarded, Outcome> {
     let client = turn.client.clone();
     let service = route(&client, turn, &parts)?;
-    let address = client.addr.ip();
+    let origin = &client.origin;
     let key = match service.policy.strategy {
-        Strategy::ConsistentHash => request_key(&service.policy.hash_key, &parts, address),
+        Strategy::ConsistentHash => request_key(&service.policy.hash_key, &parts, origin),
         Strategy::RoundRobin | Strategy::Weighted | Strategy::Random => 0,
     };
     let version = parts.version;
     let upgrade = headers::upgrade_wanted(&parts, !body.is_empty());
-    headers::towards_endpoint(&mut parts, address, upgrade.clone());
+    headers::towards_endpoint(&mut parts, origin.client.ip(), upgrade.clone());
     parts.extensions.clear();
-    let mut attempts = Attempts::new(&client.worker, &service, key);
+    let told = service.policy.send_proxy;
+    let mut attempts =
+        Attempts::new(&client.worker, &service, key).announcing(origin.announcement(told));
     let mut request = Request::from_parts(parts, body);
-    let mut reuse = true;
+    client.own.sweep(now_ms());
+    let mut kept = Some(client.idle(told));
     loop {
-        let (mut connection, endpoint, kept) = reach(turn, &mut attempts, reuse).await?;
+        let (mut connection, endpoint, is_kept) = reach(turn, &mut attempts, kept).await?;
         let host = request.headers_mut().entry(HOST);
         host.or_insert_with(|| HeaderValue::try_from(&*endpoint.address).unwrap_or(NO_HOST));
-        let spare = if kept { repeatable(&request) } else { None };
+        let spare = if is_kept { repeatable(&request) } else { None };
         let patience = Patience::of(service.policy.response_timeout, Outcome::ResponseTimeout);
         client.watch.expect(patience);
         match deliver(&client, &mut connection, request).await {
@@ -85,10 +88,10 @@ pub async fn forward(
                     version,
                 });
             }
-            Err(Undelivered { outcome, unsent }) if kept && is_lost(outcome) => {
+            Err(Undelivered { outcome, unsent }) if is_kept && is_lost(outcome) => {
                 request = unsent.or(spare).ok_or(outcome)?;
                 service.metrics.retries.inc();
-                reuse = false;
+                kept = None;
             }
             Err(Undelivered { outcome, .. }) => return Err(outcome),
         }
@@ -113,16 +116,15 @@ fn route(client: &Client, turn: &mut Turn, parts: &Parts) -> Result<Arc<Service>
     Ok(service)
 }
 
-/// A connection to an endpoint; the flag says that it was kept from an earlier exchange, which needs `reuse`.
+/// A connection to an endpoint; the flag says that it was kept from an earlier exchange, in `kept`.
 async fn reach(
     turn: &mut Turn,
     attempts: &mut Attempts<'_>,
-    reuse: bool,
+    kept: Option<&Idle<RequestBody>>,
 ) -> Result<(Connection<RequestBody>, Arc<Endpoint>, bool), Outcome> {
     loop {
         let endpoint = attempts.next(&turn.exchange)?;
-        let idle = &turn.client.worker.idle;
-        if reuse && let Some(connection) = idle.take(&endpoint, now_ms()) {
+        if let Some(connection) = kept.and_then(|kept| kept.take(&endpoint, now_ms())) {
             return Ok((connection, endpoint, true));
         }
         if let Some(stream) = attempts.dial(&endpoint, &mut turn.exchange).await {

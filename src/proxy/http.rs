@@ -1,4 +1,4 @@
-//! The flow of an HTTP/1.1 connection: for each request route, balance, forward, account.
+//! The flow of an HTTP/1.1 connection: greet, and for each request route, balance, forward, account.
 //!
 //! ```text
 //! request -> admit -> route -> pick -> kept or new connection -> send -> head of the response -> body -> record
@@ -6,11 +6,13 @@
 //! ```
 //! Everything of one connection, its upstream side included, runs in one task.
 
+use super::account::Exchange;
 use super::body::{Link, RequestBody, ResponseBody};
 use super::client::{Client, ClientStream, Turn};
 use super::forward::{Forwarded, forward};
+use super::greeting::greet;
 use super::headers;
-use super::listener::Accepted;
+use super::listener::{Accepted, Seat};
 use super::outcome::Outcome;
 use super::relay::{Peer, relay};
 use super::watch::Patience;
@@ -28,6 +30,8 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 /// Why a response comes from this node and not from an endpoint; the values are [`Outcome::reason`].
 const REASON: HeaderName = HeaderName::from_static("x-zoogate-reason");
@@ -37,12 +41,9 @@ const MAX_BUFFER: usize = 64 * 1024;
 
 /// Serves one client connection to its end.
 pub async fn serve(worker: Rc<Worker>, accepted: Accepted) {
-    let Accepted {
-        stream,
-        client: addr,
-        seat,
-    } = accepted;
-    let client = Rc::new(Client::new(worker.clone(), seat.listener.clone(), addr));
+    let Some((client, stream, seat)) = welcome(&worker, accepted).await else {
+        return;
+    };
     let io = TokioIo::new(ClientStream::new(stream, client.clone()));
     let service = service_fn(|request| answer(client.clone(), request));
     let mut connection = Builder::new()
@@ -90,6 +91,35 @@ pub async fn serve(worker: Rc<Worker>, accepted: Accepted) {
         }
     };
     seat.end(outcome);
+}
+
+/// The client, its socket and its seat, once it has greeted; one that has not done so rightly is accounted for here.
+async fn welcome(
+    worker: &Rc<Worker>,
+    mut accepted: Accepted,
+) -> Option<(Rc<Client>, TcpStream, Seat)> {
+    let (watch, started) = (worker.watches.add(), Instant::now());
+    let greeted = greet(&mut accepted, &watch).await;
+    let Accepted {
+        stream,
+        client,
+        seat,
+    } = accepted;
+    let listener = seat.listener.clone();
+    match greeted {
+        Ok(mut origin) => {
+            origin.locate(&stream);
+            let client = Client::new(worker.clone(), listener, watch, origin);
+            Some((Rc::new(client), stream, seat))
+        }
+        Err(outcome) => {
+            let mut exchange = Exchange::begin(&watch, &listener, client).since(started);
+            exchange.end(outcome);
+            reset_on_close(&stream);
+            seat.end(outcome);
+            None
+        }
+    }
 }
 
 /// What went wrong on a client's connection.
@@ -163,6 +193,7 @@ async fn pass_on(mut turn: Turn, forwarded: Forwarded) -> Response<ResponseBody>
         let link = Link {
             connection,
             endpoint,
+            told: service.policy.send_proxy,
             turn,
         };
         ResponseBody::streamed(incoming, link)

@@ -5,6 +5,7 @@
 //! that the limit is reached waits inside the process.) When descriptors run out the loop pauses and tries
 //! again, ever more slowly, instead of spinning on an accept that cannot succeed.
 
+use super::greeting::Greeting;
 use super::outcome::Outcome;
 use super::worker::Worker;
 use super::{http, tcp};
@@ -31,6 +32,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 pub struct Listener {
     /// Its name, by which the routing table knows its rules.
     pub name: Arc<str>,
+    /// What it wants to hear before a client's own bytes.
+    pub greeting: Greeting,
     protocol: Protocol,
     metrics: ListenerMetrics,
     seats: Arc<Semaphore>,
@@ -41,6 +44,7 @@ impl Listener {
     pub fn new(config: &ListenerConfig, metrics: &Metrics) -> Listener {
         Listener {
             name: config.name.as_str().into(),
+            greeting: Greeting::of(config),
             protocol: config.protocol,
             metrics: metrics.listener(&config.name),
             seats: Arc::new(Semaphore::new(
@@ -54,7 +58,7 @@ impl Listener {
 pub struct Accepted {
     /// The connection; small writes leave at once.
     pub stream: TcpStream,
-    /// Where it comes from.
+    /// The other end of it: the client, or a proxy in front of us.
     pub client: SocketAddr,
     /// Its place among the listener's connections.
     pub seat: Seat,

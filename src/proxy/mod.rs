@@ -1,16 +1,16 @@
 //! The traffic door: from a client's connection to an endpoint's, and the record of what happened.
 //!
 //! ```text
-//!            listener          http / tcp          connect             relay / body          account
-//! client --> accept ---------> route ------------> balance ----------> relay --------------> record
-//!            seat, client      table.load() once   lease, dial, retry  bytes both ways       on drop
-//!              |                 |                   |                   |
-//!   every exit:| no seat: wait   | no-route          | no-endpoints      | done
-//!              | no descriptors: | bad-request       | connect-refused   | client-reset, client-closed
-//!              |   pause         | method-refused    | connect-failed    | upstream-reset, upstream-truncated
-//!              |                 | head-timeout      | connect-timeout   | upstream-closed, upstream-protocol
-//!              |                 |                   | unresolved        | response-timeout, idle-timeout
-//!              |                 |                   | exhausted         | drained, stopped
+//!            listener          greeting            http / tcp          connect             relay / body          account
+//! client --> accept ---------> greet ------------> route ------------> balance ----------> relay --------------> record
+//!            seat              who the client is   table.load() once   lease, dial, retry  bytes both ways       on drop
+//!              |                 |                   |                   |                   |
+//!   every exit:| no seat: wait   | proxy-refused     | no-route          | no-endpoints      | done
+//!              | no descriptors: | proxy-malformed   | bad-request       | connect-refused   | client-reset, client-closed
+//!              |   pause         | handshake-timeout | method-refused    | connect-failed    | upstream-reset, upstream-truncated
+//!              |                 |                   | head-timeout      | connect-timeout   | upstream-closed, upstream-protocol
+//!              |                 |                   |                   | unresolved        | response-timeout, idle-timeout
+//!              |                 |                   |                   | exhausted         | drained, stopped
 //! ```
 //! [`Outcome`] is that list; what each means for the client, the log and the metrics is one `match` each.
 //!
@@ -19,6 +19,7 @@
 //! | `serve` | binding every listener, starting and stopping the workers |
 //! | `worker` | what the flows of one thread share; the phases of stopping |
 //! | `listener` | the accept loop and its limit |
+//! | `greeting` | what comes before a client's own bytes; `origin` what is known by it, for us and for endpoints |
 //! | `tcp` | the flow of a TCP connection, and `relay` its bytes |
 //! | `http` | the flow of an HTTP connection: `client` its phases, `headers` what is changed, `forward` one request, `body` what follows the head |
 //! | `connect` | picking and dialling, with one retry; `hash_key` what a pick hashes |
@@ -35,10 +36,12 @@ mod body;
 mod client;
 mod connect;
 mod forward;
+mod greeting;
 mod hash_key;
 mod headers;
 mod http;
 mod listener;
+mod origin;
 mod outcome;
 mod relay;
 mod serve;

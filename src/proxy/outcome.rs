@@ -12,6 +12,12 @@ pub enum Outcome {
     BadRequest,
     /// The request's method needs a forward proxy.
     MethodRefused,
+    /// Who connects is not among the proxies that may.
+    ProxyRefused,
+    /// The connection does not begin with a right PROXY header.
+    ProxyMalformed,
+    /// What comes before the client's own bytes took too long.
+    HandshakeTimeout,
     /// No rule of the listener matches.
     NoRoute,
     /// The service has no endpoint that gets traffic.
@@ -70,6 +76,9 @@ impl Outcome {
             Outcome::Done => "done",
             Outcome::BadRequest => "bad-request",
             Outcome::MethodRefused => "method-refused",
+            Outcome::ProxyRefused => "proxy-refused",
+            Outcome::ProxyMalformed => "proxy-malformed",
+            Outcome::HandshakeTimeout => "handshake-timeout",
             Outcome::NoRoute => "no-route",
             Outcome::NoEndpoints => "no-endpoints",
             Outcome::Unresolved => "unresolved",
@@ -95,10 +104,14 @@ impl Outcome {
     pub fn status(self) -> u16 {
         match self {
             Outcome::Done => 200,
-            Outcome::BadRequest | Outcome::ClientReset | Outcome::ClientClosed => 400,
+            Outcome::BadRequest
+            | Outcome::ProxyRefused
+            | Outcome::ProxyMalformed
+            | Outcome::ClientReset
+            | Outcome::ClientClosed => 400,
             Outcome::NoRoute => 404,
             Outcome::MethodRefused => 405,
-            Outcome::HeadTimeout | Outcome::IdleTimeout => 408,
+            Outcome::HandshakeTimeout | Outcome::HeadTimeout | Outcome::IdleTimeout => 408,
             Outcome::Unresolved
             | Outcome::ConnectRefused
             | Outcome::ConnectFailed
@@ -117,6 +130,9 @@ impl Outcome {
             Outcome::Done => "all went well",
             Outcome::BadRequest => "the request is malformed or ambiguous",
             Outcome::MethodRefused => "this is a reverse proxy; CONNECT is not served",
+            Outcome::ProxyRefused => "only proxies in accept_proxy may connect",
+            Outcome::ProxyMalformed => "the connection does not begin with a valid PROXY header",
+            Outcome::HandshakeTimeout => "what comes before the client's own bytes took too long",
             Outcome::NoRoute => "no rule matches this host and path",
             Outcome::NoEndpoints => "the service has no endpoint that gets traffic",
             Outcome::Unresolved => "the endpoint's name does not resolve",
@@ -144,6 +160,9 @@ impl Outcome {
             Outcome::Done => Side::Neither,
             Outcome::BadRequest
             | Outcome::MethodRefused
+            | Outcome::ProxyRefused
+            | Outcome::ProxyMalformed
+            | Outcome::HandshakeTimeout
             | Outcome::ClientReset
             | Outcome::ClientClosed
             | Outcome::HeadTimeout

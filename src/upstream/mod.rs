@@ -1,14 +1,16 @@
 //! Connections to endpoints: how they are made, and those kept for the next request.
 //!
 //! ```text
-//! proxy --> dial(address, timeout) --> TcpStream --> Connection      one deadline over resolving and connecting
+//! proxy --> Opening::open() ---------> TcpStream --> Connection      one deadline over resolving, connecting, announcing
 //! proxy --> Idle::take(endpoint)   ----------------> Connection      per worker: no lock, no foreign wake-up
 //!       --> Idle::keep(endpoint, connection)                         after the last byte of a response
 //! ```
 mod connection;
 mod dial;
 mod idle;
+mod opening;
 
 pub use connection::Connection;
-pub use dial::{DialError, dial};
+pub use dial::DialError;
 pub use idle::Idle;
+pub use opening::Opening;

@@ -14,6 +14,7 @@ mod partitions;
 mod proxy_bodies;
 mod proxy_http;
 mod proxy_limits;
+mod proxy_protocol;
 mod proxy_smuggling;
 mod proxy_tcp;
 mod reconfig;

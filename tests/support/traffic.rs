@@ -14,24 +14,30 @@ use zoogate::telemetry::Metrics;
 
 /// What to build.
 pub struct Setup {
-    pub protocol: Protocol,
     pub policy: ServicePolicy,
     pub endpoints: Vec<SocketAddr>,
     pub max_connections: usize,
     pub workers: usize,
     pub host: Option<&'static str>,
+    pub listener: ListenerConfig,
 }
 
 impl Setup {
     pub fn new(protocol: Protocol, endpoints: &[SocketAddr]) -> Setup {
         Setup {
-            protocol,
             policy: ServicePolicy::default(),
             endpoints: endpoints.to_vec(),
             max_connections: 1000,
             workers: 1,
             host: None,
+            listener: ListenerConfig::new("front", "127.0.0.1:0".parse().unwrap(), protocol),
         }
+    }
+
+    /// Changes what the listener is like.
+    pub fn listener(mut self, change: impl FnOnce(&mut ListenerConfig)) -> Setup {
+        change(&mut self.listener);
+        self
     }
 
     pub fn policy(mut self, change: impl FnOnce(&mut ServicePolicy)) -> Setup {
@@ -41,11 +47,8 @@ impl Setup {
 
     pub fn start(self) -> Traffic {
         let listener = ListenerConfig {
-            name: "front".into(),
-            bind: "127.0.0.1:0".parse().unwrap(),
-            protocol: self.protocol,
-            rules: Vec::new(),
             max_connections: self.max_connections,
+            ..self.listener
         };
         let metrics = Metrics::new("n1");
         let endpoints: Vec<_> = self.endpoints.iter().map(endpoint).collect();

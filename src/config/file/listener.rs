@@ -3,10 +3,10 @@
 use super::text;
 use crate::config::report::Report;
 use crate::config::walk::{Key, Value};
-use crate::config::{
-    DEFAULT_MAX_CONNECTIONS, ListenerConfig, Protocol, RuleConfig, ServiceName, limits, words,
-};
+use crate::config::{ListenerConfig, Protocol, RuleConfig, ServiceName, limits, words};
+use ipnet::IpNet;
 use std::net::SocketAddr;
+use std::time::Duration;
 use toml::Spanned;
 
 /// `[[listener]]` as written.
@@ -18,6 +18,8 @@ pub(super) struct ListenerDraft {
     service: Option<Spanned<ServiceName>>,
     rules: Option<Spanned<Vec<Spanned<RuleConfig>>>>,
     max_connections: Option<usize>,
+    accept_proxy: Option<Spanned<Vec<IpNet>>>,
+    handshake_timeout: Option<Duration>,
 }
 
 /// One of a listener's rules as written.
@@ -48,6 +50,12 @@ pub(super) const KEYS: &[Key<ListenerDraft>] = &[
         let max = value.integer(limits::MAX_CONNECTIONS);
         listener.max_connections = max.map(|max| max as usize);
     }),
+    Key::optional("accept_proxy", |listener, value| {
+        listener.accept_proxy = read_networks(value);
+    }),
+    Key::optional("handshake_timeout", |listener, value| {
+        listener.handshake_timeout = value.duration(limits::HANDSHAKE_TIMEOUT);
+    }),
 ];
 
 pub(super) const RULE: &[Key<RuleDraft>] = &[
@@ -62,6 +70,11 @@ fn read_rules(value: Value<'_>) -> Option<Vec<Spanned<RuleConfig>>> {
     value.elements(limits::RULES, |rule| {
         rule.spanned(|rule| rule.section("a rule", RULE, RuleDraft::finish))
     })
+}
+
+fn read_networks(value: Value<'_>) -> Option<Spanned<Vec<IpNet>>> {
+    let network = |value: Value<'_>| value.parsed(text::network);
+    value.spanned(|value| value.elements(limits::NETWORKS, network))
 }
 
 impl RuleDraft {
@@ -97,6 +110,14 @@ impl ListenerDraft {
                 );
             }
         }
+        if let Some(networks) = &self.accept_proxy
+            && networks.get_ref().is_empty()
+        {
+            report.fault(
+                networks.span(),
+                "accept_proxy is empty, so nobody could connect; name the proxies' networks, or leave it out",
+            );
+        }
         (report.count() == before).then_some(self)
     }
 
@@ -128,12 +149,14 @@ impl ListenerDraft {
             }
             (None, None) => return None,
         };
+        let (name, bind) = (self.name?.into_inner(), self.bind?.into_inner());
+        let default = ListenerConfig::new(&name, bind, self.protocol?);
         Some(ListenerConfig {
-            name: self.name?.into_inner(),
-            bind: self.bind?.into_inner(),
-            protocol: self.protocol?,
             rules,
-            max_connections: self.max_connections.unwrap_or(DEFAULT_MAX_CONNECTIONS),
+            max_connections: self.max_connections.unwrap_or(default.max_connections),
+            accept_proxy: self.accept_proxy.map(Spanned::into_inner),
+            handshake_timeout: self.handshake_timeout.unwrap_or(default.handshake_timeout),
+            ..default
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use super::text;
 use crate::config::walk::{Key, Value};
-use crate::config::{HashKey, ServiceSettings, StaticEndpoint, Strategy, limits, words};
+use crate::config::{HashKey, SendProxy, ServiceSettings, StaticEndpoint, Strategy, limits, words};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A static endpoint as written, if written as a table.
@@ -30,6 +30,10 @@ pub(super) const KEYS: &[Key<ServiceSettings>] = &[
     }),
     Key::optional("drain_timeout", |service, value| {
         service.drain_timeout = value.duration(limits::DRAIN_TIMEOUT);
+    }),
+    Key::optional("send_proxy", |service, value| {
+        let choice = |name: &str| words::choice("send_proxy", name, &SendProxy::NAMES, &[]);
+        service.send_proxy = value.parsed(choice);
     }),
     Key::optional("endpoints", |service, value| {
         service.endpoints = read_endpoints(value);
@@ -131,6 +135,9 @@ fn hash_key(text: &str) -> Result<HashKey, String> {
         ("header", Some(name)) if is_token(name) => Ok(HashKey::Header(name.to_ascii_lowercase())),
         ("cookie", Some(name)) if is_token(name) => Ok(HashKey::Cookie(name.to_owned())),
         ("query", Some(name)) if is_parameter(name) => Ok(HashKey::Query(name.to_owned())),
+        ("proxy-tlv", Some(kind)) => proxy_tlv(kind).ok_or_else(|| {
+            format!("hash_key {shown:?} names no type of a TLV; write \"proxy-tlv:0xEA\"")
+        }),
         ("header" | "cookie" | "query", Some(_)) => Err(format!(
             "hash_key {shown:?} names no possible {kind}; write \"{kind}:NAME\""
         )),
@@ -144,10 +151,18 @@ fn hash_key(text: &str) -> Result<HashKey, String> {
                 "header:NAME",
                 "cookie:NAME",
                 "query:NAME",
+                "proxy-tlv:0xNN",
             ];
             Err(words::unknown("hash_key", text, &known, &["sni"]))
         }
     }
+}
+
+/// The type of a TLV, in hexadecimal digits as the specification has them.
+fn proxy_tlv(kind: &str) -> Option<HashKey> {
+    let digits = kind.strip_prefix("0x").filter(|digits| digits.len() == 2)?;
+    let kind = u8::from_str_radix(digits, 16).ok()?;
+    Some(HashKey::ProxyTlv(kind))
 }
 
 /// Whether `text` can name a header or a cookie: a token of RFC 9110, section 5.6.2.

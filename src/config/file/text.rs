@@ -3,7 +3,8 @@
 use crate::config::{ConfigError, ConfigErrors, ServiceName, limits, words};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use std::net::{Ipv6Addr, SocketAddr};
+use ipnet::IpNet;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 /// The text in `bytes`.
@@ -93,6 +94,24 @@ pub(super) fn socket_address(text: &str) -> Result<SocketAddr, String> {
             ),
         }
     })
+}
+
+/// A network in CIDR notation, or one address.
+pub(super) fn network(text: &str) -> Result<IpNet, String> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(IpNet::from(address));
+    }
+    let shown = words::shortened(text);
+    match text.parse::<IpNet>() {
+        Ok(network) if network == network.trunc() => Ok(network),
+        Ok(network) => Err(format!(
+            "{shown:?} has bits behind its prefix; write \"{}\"",
+            network.trunc()
+        )),
+        Err(_) => Err(format!(
+            "{shown:?} is not a network, such as \"10.0.0.0/8\" or \"fd00::/8\""
+        )),
+    }
 }
 
 /// A `host:port` to connect to; the host may be a DNS name, an IPv4 address or an IPv6 address in brackets.

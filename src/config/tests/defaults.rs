@@ -54,7 +54,10 @@ fn optional_keys_of_an_ensemble_and_a_listener_have_defaults() {
     let ensemble = config.ensemble.unwrap();
     assert!(!ensemble.observer);
     assert_eq!(ensemble.heartbeat, Duration::from_millis(50));
-    assert_eq!(config.listeners[0].max_connections, 8192);
+    let listener = &config.listeners[0];
+    assert_eq!(listener.max_connections, 8192);
+    assert_eq!(listener.accept_proxy, None);
+    assert_eq!(listener.handshake_timeout, seconds(10));
 }
 
 #[test]
@@ -66,6 +69,7 @@ fn a_policy_without_settings_is_the_documented_one() {
     assert_eq!(policy.response_timeout, seconds(60));
     assert_eq!(policy.idle_timeout, seconds(300));
     assert_eq!(policy.drain_timeout, seconds(30));
+    assert_eq!(policy.send_proxy, SendProxy::Off);
     assert!(policy.endpoints.is_empty() && policy.weights.is_empty() && policy.drain.is_empty());
 }
 
@@ -107,6 +111,9 @@ fn every_key_reaches_its_field() {
     assert_eq!(web.rules[1].service.as_str(), "web");
     assert_eq!(db.protocol, Protocol::Tcp);
     assert_eq!(db.max_connections, 10);
+    let networks = ["10.0.0.0/8", "fd00::1/128"].map(|network| network.parse().unwrap());
+    assert_eq!(db.accept_proxy.as_deref(), Some(&networks[..]));
+    assert_eq!(db.handshake_timeout, seconds(3));
     let all_to_db = RuleConfig {
         host: None,
         path: None,
@@ -125,6 +132,7 @@ fn settings_in_the_tree_have_the_keys_of_a_service_section() {
         response_timeout = "1m 30s"
         idle_timeout = "1h"
         drain_timeout = "0s"
+        send_proxy = "v2"
         endpoints = ["10.0.0.5:80", { address = "[::1]:80", weight = 7 }]
         weights = { "10.0.0.5:80" = 3, web-1 = 65_535 }
         drain = ["web-2"]
@@ -143,6 +151,7 @@ fn settings_in_the_tree_have_the_keys_of_a_service_section() {
             response_timeout: Some(seconds(90)),
             idle_timeout: Some(seconds(3600)),
             drain_timeout: Some(Duration::ZERO),
+            send_proxy: Some(SendProxy::V2),
             endpoints: Some(vec![endpoint("10.0.0.5:80", 1), endpoint("[::1]:80", 7)]),
             weights: Some([("10.0.0.5:80".into(), 3), ("web-1".into(), 65_535)].into()),
             drain: Some(["web-2".into()].into()),
@@ -168,6 +177,7 @@ fn each_hash_key_is_understood() {
         ("header:X-User", HashKey::Header("x-user".into())),
         ("cookie:Session", HashKey::Cookie("Session".into())),
         ("query:user_id", HashKey::Query("user_id".into())),
+        ("proxy-tlv:0xEA", HashKey::ProxyTlv(0xea)),
     ] {
         let settings = ServiceSettings::parse(&format!("hash_key = {text:?}"), "f").unwrap();
         assert_eq!(settings.hash_key, Some(expected));

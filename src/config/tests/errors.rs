@@ -143,7 +143,7 @@ fn wrong_types_and_sections_are_named() {
             ),
             (
                 "service.'a b'.x.y = 1",
-                "1:15: unknown key \"x\" in [service.\"a b\"]; known: \"strategy\", \"hash_key\", \"connect_timeout\", \"response_timeout\", \"idle_timeout\", \"drain_timeout\", \"endpoints\", \"weights\" and \"drain\"",
+                "1:15: unknown key \"x\" in [service.\"a b\"]; known: \"strategy\", \"hash_key\", \"connect_timeout\", \"response_timeout\", \"idle_timeout\", \"drain_timeout\", \"send_proxy\", \"endpoints\", \"weights\" and \"drain\"",
             ),
             (
                 "[service.'..']",
@@ -424,7 +424,7 @@ const WRONG_SETTINGS: &[(&str, &str)] = &[
     ),
     (
         "hash_key = 'sni'",
-        r#"1:12: hash_key "sni" is not available in this version; known: "client-address", "path", "header:NAME", "cookie:NAME" and "query:NAME""#,
+        r#"1:12: hash_key "sni" is not available in this version; known: "client-address", "path", "header:NAME", "cookie:NAME", "query:NAME" and "proxy-tlv:0xNN""#,
     ),
     (
         "hash_key = 'client-addr'",

@@ -4,6 +4,7 @@ mod defaults;
 mod errors;
 mod examples;
 mod exposure;
+mod front;
 mod reload;
 mod robustness;
 mod zookeeper;
@@ -38,6 +39,8 @@ bind = "127.0.0.1:5432"
 protocol = "tcp"
 service = "db"
 max_connections = 10
+accept_proxy = ["10.0.0.0/8", "fd00::1"]
+handshake_timeout = "3s"
 [service.web]
 strategy = "weighted"
 "#;

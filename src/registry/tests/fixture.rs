@@ -136,15 +136,12 @@ pub(super) fn file(web: &str) -> FileLayer {
 /// A listener `front` with one rule.
 pub(super) fn listener(host: Option<&str>, service: &str) -> ListenerConfig {
     ListenerConfig {
-        name: "front".into(),
-        bind: "127.0.0.1:0".parse().unwrap(),
-        protocol: Protocol::Http,
         rules: vec![RuleConfig {
             host: host.map(String::from),
             path: None,
             service: name(service),
         }],
-        max_connections: 1,
+        ..ListenerConfig::new("front", "127.0.0.1:0".parse().unwrap(), Protocol::Http)
     }
 }
 

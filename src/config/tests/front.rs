@@ -1,0 +1,85 @@
+//! What a listener hears before a client's own bytes, and what endpoints are told of clients.
+
+use super::*;
+
+fn listener(rest: &str) -> String {
+    format!(
+        "[[listener]]\nname = 'a'\nbind = '127.0.0.1:1'\nprotocol = 'tcp'\nservice = 's'\n{rest}"
+    )
+}
+
+#[test]
+fn what_cannot_be_meant_by_a_proxy_is_refused() {
+    for (rest, expected) in [
+        (
+            "accept_proxy = []",
+            "6:16: accept_proxy is empty, so nobody could connect; name the proxies' networks, or leave it out",
+        ),
+        (
+            "accept_proxy = ['10.0.0.1/8']",
+            "6:17: \"10.0.0.1/8\" has bits behind its prefix; write \"10.0.0.0/8\"",
+        ),
+        (
+            "accept_proxy = ['proxy.example']",
+            "6:17: \"proxy.example\" is not a network, such as \"10.0.0.0/8\" or \"fd00::/8\"",
+        ),
+        (
+            "accept_proxy = ['10.0.0.0/33']",
+            "6:17: \"10.0.0.0/33\" is not a network, such as \"10.0.0.0/8\" or \"fd00::/8\"",
+        ),
+        (
+            "accept_proxy = true",
+            "6:16: accept_proxy must be an array, not a boolean",
+        ),
+        (
+            "handshake_timeout = '50ms'",
+            "6:21: handshake_timeout must be 100ms to 5m; 50ms is not",
+        ),
+    ] {
+        assert_eq!(refused(&listener(rest)), [expected], "{rest}");
+    }
+}
+
+#[test]
+fn what_endpoints_cannot_be_told_is_refused() {
+    for (text, expected) in [
+        (
+            "send_proxy = 'v3'",
+            "1:14: unknown send_proxy \"v3\"; did you mean \"v1\"?",
+        ),
+        (
+            "send_proxy = true",
+            "1:14: send_proxy must be a string, not a boolean",
+        ),
+        (
+            "hash_key = 'proxy-tlv:EA'",
+            "1:12: hash_key \"proxy-tlv:EA\" names no type of a TLV; write \"proxy-tlv:0xEA\"",
+        ),
+        (
+            "hash_key = 'proxy-tlv:0x1EA'",
+            "1:12: hash_key \"proxy-tlv:0x1EA\" names no type of a TLV; write \"proxy-tlv:0xEA\"",
+        ),
+    ] {
+        assert_eq!(refused_settings(text), [expected], "{text}");
+    }
+}
+
+#[test]
+fn a_listener_hears_of_its_proxies_at_start() {
+    for (from, to, expected) in [
+        (
+            "accept_proxy = [\"10.0.0.0/8\", \"fd00::1\"]\n",
+            "",
+            "accept_proxy of listener \"db\" cannot change while running: it is Some([10.0.0.0/8, fd00::1/128]), the file says None",
+        ),
+        (
+            "handshake_timeout = \"3s\"",
+            "handshake_timeout = \"4s\"",
+            "handshake_timeout of listener \"db\" cannot change while running: it is 3s, the file says 4s",
+        ),
+    ] {
+        let changed = VALID.replacen(from, to, 1);
+        let conflicts = parsed(VALID).reload_conflicts(&parsed(&changed));
+        assert_eq!(conflicts, [expected]);
+    }
+}
