@@ -11,6 +11,7 @@ use super::machine::Machine;
 use super::papers::Number;
 use super::peer::{Me, Presence};
 use super::proposer::Queued;
+use super::question::Answerer;
 use super::roll::Roll;
 use super::sessions::Sessions;
 use super::snapshot::SnapshotStore;
@@ -26,7 +27,7 @@ use openraft::{Raft, RaftMetrics, ServerState};
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::timeout;
@@ -73,6 +74,8 @@ pub(super) struct Inner {
     pub(super) census: Arc<Census>,
     /// Who founded the ensemble, if this member did.
     pub(super) roll: Option<Roll>,
+    /// Answers what the rooms above ask of all members.
+    pub(super) answerer: OnceLock<Arc<Answerer>>,
 }
 
 /// Someone who follows the tree as it changes (watches, the registry).

@@ -7,6 +7,10 @@ use std::time::Duration;
 pub(super) const HELLO_TIMEOUT: Duration = Duration::from_secs(1);
 /// Longest wait for the answer to a request between members, votes included.
 pub(super) const ASK_TIMEOUT: Duration = Duration::from_secs(1);
+/// Longest question of the rooms above, bytes: two names and some words.
+pub(super) const QUESTION_BYTES: usize = 4 << 10;
+/// Longest answer to one, bytes. Each member's is held while the others are waited for.
+pub(super) const ANSWER_BYTES: usize = 64 << 10;
 /// A peer that owes results on an append connection and sends none for this long is redialled. A follower's
 /// disk may pause this long without harm; a stopped process is noticed by the election timeout instead.
 pub(super) const APPEND_STALL: Duration = Duration::from_secs(5);

@@ -43,7 +43,7 @@ use openraft::storage::RaftLogStorage;
 use openraft::{Config, Raft, SnapshotPolicy, StorageHelper};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 
@@ -135,8 +135,7 @@ impl Ensemble {
             config_changed,
             lacks_snapshot,
         } = open(&start).await?;
-        let facts = papers.facts();
-        let introduction = introduction(&start, facts);
+        let introduction = introduction(&start, papers.facts());
         let contact = Contact::new();
         doubt(&start.data_dir, &shared, &contact).await?;
         let census = Arc::new(Census::new(shared.clone()));
@@ -163,7 +162,8 @@ impl Ensemble {
             space: Space::new(log.room(), start.metrics.clone()),
             token,
             census,
-            roll: facts.roll.clone(),
+            roll: papers.facts().roll.clone(),
+            answerer: OnceLock::new(),
         });
         let housekeeping = Housekeeping {
             raft: raft.clone(),

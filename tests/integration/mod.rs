@@ -17,6 +17,7 @@ mod proxy_limits;
 mod proxy_protocol;
 mod proxy_smuggling;
 mod proxy_tcp;
+mod questions;
 mod reconfig;
 mod rolling;
 mod secure;

@@ -8,6 +8,7 @@ use crate::ensemble::roll::Roll;
 use crate::ensemble::survey::Survey;
 use crate::ensemble::types::{Origin, Proposal, Types};
 use crate::tree::SessionId;
+use bytes::Bytes;
 use openraft::alias::{LogIdOf, SnapshotMetaOf, VoteOf};
 use openraft::errors::RaftError;
 use openraft::raft::{
@@ -51,6 +52,8 @@ pub(in crate::ensemble) enum Ask {
     MayTakePart(Option<u64>),
     /// To a member: have the clients of these sessions given signs of life there?
     Signs(Vec<SessionId>),
+    /// To any member: something that the rooms above want to know.
+    Question(Bytes),
 }
 
 /// What a node says of itself to one that is no member.
@@ -125,6 +128,8 @@ pub(in crate::ensemble) enum Answer {
     Admission(Result<Number, AdmissionRefusal>),
     /// To [`Ask::Signs`]: the last of each.
     Signs(Vec<Touch>),
+    /// To [`Ask::Question`]; `None` if it makes no sense there.
+    Question(Option<Bytes>),
 }
 
 /// What the dialling side sends on an append connection.

@@ -182,6 +182,7 @@ impl PeerServer {
                     Answer::Altered(Box::pin(change(&self.ensemble, &wanted)).await)
                 }
                 Ask::HasRoom => done(self.ensemble.inner().space.has_room()),
+                Ask::Question(asked) => Answer::Question(self.ensemble.own_answer(&asked)),
                 Ask::Digest(point) => Answer::Digest(self.ensemble.inner().shared.testify(point)),
                 Ask::IsOver(vote) => witness(&self.raft, &self.contact, vote)
                     .await
