@@ -219,7 +219,7 @@ impl Follower for Sessions {
                         deadlines.insert(*session, state, Instant::now());
                     }
                 }
-                Event::SessionClosed(session) => {
+                Event::SessionClosed { session, .. } => {
                     let mut signs = self.signs.lock();
                     signs.touched.remove(session);
                     signs.under_way.remove(session);

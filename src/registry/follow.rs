@@ -256,6 +256,6 @@ impl Follower for Registry {
 fn service_of(event: &Event) -> Option<&str> {
     match event {
         Event::Znode { path, .. } => layout::touched(path),
-        Event::SessionAttached { .. } | Event::SessionClosed(_) => None,
+        Event::SessionAttached { .. } | Event::SessionClosed { .. } => None,
     }
 }

@@ -355,5 +355,10 @@ pub enum Event {
         member: u64,
     },
     /// A session ended.
-    SessionClosed(SessionId),
+    SessionClosed {
+        /// The session.
+        session: SessionId,
+        /// The leader ended it, having heard nothing of its client; if not, the client did.
+        is_expired: bool,
+    },
 }

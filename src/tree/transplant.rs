@@ -31,7 +31,7 @@ impl Tree {
             ephemerals: self.counts().ephemerals,
         };
         for session in sessions {
-            self.close(session, &mut Vec::new());
+            self.close(session, false, &mut Vec::new());
         }
         let mut membership = Membership {
             members,

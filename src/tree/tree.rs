@@ -174,7 +174,7 @@ impl Tree {
                 attachment,
             } => {
                 self.may_close(actor, *session, *attachment)?;
-                Ok(self.close(*session, events))
+                Ok(self.close(*session, attachment.is_some(), events))
             }
             Command::Reap { path } => {
                 only_the_ensemble(actor)?;
@@ -290,7 +290,12 @@ impl Tree {
     }
 
     /// Ends a session and removes its ephemerals.
-    pub(super) fn close(&mut self, session: SessionId, events: &mut Vec<Event>) -> Reply {
+    pub(super) fn close(
+        &mut self,
+        session: SessionId,
+        is_expired: bool,
+        events: &mut Vec<Event>,
+    ) -> Reply {
         let mut execution = self.execution(&Actor::Ensemble);
         #[cfg(feature = "simulation")]
         let is_kept = execution.zxid.0.is_multiple_of(3) && is_mutant(Mutant::KeepEphemeral);
@@ -301,7 +306,10 @@ impl Tree {
         }
         *events = execution.events;
         self.sessions.remove(session);
-        events.push(Event::SessionClosed(session));
+        events.push(Event::SessionClosed {
+            session,
+            is_expired,
+        });
         Reply::Closed
     }
 

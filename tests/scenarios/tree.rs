@@ -263,7 +263,7 @@ impl Stage {
                 let name = self.name(*session);
                 format!("event attached {name}@{} member={member}", attachment.0)
             }
-            Event::SessionClosed(session) => format!("event closed {}", self.name(*session)),
+            Event::SessionClosed { session, .. } => format!("event closed {}", self.name(*session)),
         }
     }
 

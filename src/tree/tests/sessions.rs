@@ -156,7 +156,10 @@ fn closing_removes_ephemerals_in_path_order_at_one_zxid() {
         expected.push(event(Change::Deleted, path));
         expected.push(event(Change::Children, parent));
     }
-    expected.push(Event::SessionClosed(session));
+    expected.push(Event::SessionClosed {
+        session,
+        is_expired: false,
+    });
     assert_eq!(outcome.events, expected);
     let parent = fixture.stat("/p");
     assert_eq!((parent.pzxid, parent.num_children), (fixture.zxid, 2));
@@ -181,10 +184,13 @@ fn expiry_is_void_after_a_new_attachment() {
     refused(&mut fixture, &ensemble, stale, ErrorCode::SessionMoved);
     assert!(fixture.tree.get("/e").is_some());
     let current = close(session, Some(attached));
-    assert_eq!(
-        fixture.apply(&ensemble, current.clone()).result,
-        Ok(Reply::Closed)
-    );
+    let outcome = fixture.apply(&ensemble, current.clone());
+    assert_eq!(outcome.result, Ok(Reply::Closed));
+    let expired = Event::SessionClosed {
+        session,
+        is_expired: true,
+    };
+    assert_eq!(outcome.events.last(), Some(&expired));
     assert!(fixture.tree.get("/e").is_none());
     refused(&mut fixture, &ensemble, current, ErrorCode::SessionExpired);
 }

@@ -99,7 +99,7 @@ impl State {
                     self.end(*session);
                 }
             }
-            Event::SessionClosed(session) => self.end(*session),
+            Event::SessionClosed { session, .. } => self.end(*session),
         }
     }
 

@@ -181,6 +181,6 @@ fn change(tree: &Tree, event: &Event) -> Change {
             }
         }
         Event::SessionAttached { session, .. } => Change::Attached(session.0),
-        Event::SessionClosed(session) => Change::Closed(session.0),
+        Event::SessionClosed { session, .. } => Change::Closed(session.0),
     }
 }

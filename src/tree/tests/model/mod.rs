@@ -313,7 +313,10 @@ impl Model {
             self.remove(&path, events);
         }
         self.sessions.remove(&session);
-        events.push(Event::SessionClosed(session));
+        events.push(Event::SessionClosed {
+            session,
+            is_expired: attachment.is_some(),
+        });
         Ok(Reply::Closed)
     }
 }
