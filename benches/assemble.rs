@@ -7,10 +7,11 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 use zoogate::config::ServiceName;
-use zoogate::registry::reading::{Reading, Registered};
+use zoogate::registry::reading::{Entry, Reading, Registered};
 use zoogate::registry::{Departed, FileLayer, Given, TreeSettings, assemble};
 use zoogate::routing::RoutingTable;
 use zoogate::telemetry::Metrics;
+use zoogate::tree::{SessionId, Zxid};
 
 const SERVICES: usize = 1_000;
 const ENDPOINTS: usize = 10;
@@ -25,7 +26,13 @@ fn registered(service: usize, weight: usize) -> Registered {
         let weight = if instance == 0 { weight } else { 1 };
         let host = format!("10.{}.{}.{instance}", service / 256, service % 256);
         let data = format!(r#"{{"address":"{host}","port":8080,"weight":{weight}}}"#);
-        (Arc::from(format!("instance-{instance}")), Bytes::from(data))
+        Entry {
+            instance: Arc::from(format!("instance-{instance}")),
+            data: Bytes::from(data),
+            created: Zxid(1),
+            changed: Zxid(1),
+            owner: SessionId::NONE,
+        }
     };
     Registered {
         exists: true,

@@ -8,6 +8,8 @@ use crate::ensemble::{Fault, Role, Status};
 use crate::routing::{RoutingTable, Service};
 use crate::telemetry::{Metrics, panics as panics_of_the_process};
 use crate::tree::Counts;
+use std::collections::HashSet;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// Fills the gauges of services and endpoints from `table`. An address that is registered twice for one
@@ -27,14 +29,14 @@ pub(super) fn table(metrics: &Metrics, table: &RoutingTable) {
 
 fn mirror_service(metrics: &Metrics, service: &Service) {
     let name = service.name.as_str();
-    let mut in_use = 0;
+    let picked = service.balancer.endpoints();
+    let in_use: HashSet<_> = picked.iter().map(Arc::as_ptr).collect();
     for endpoint in &service.endpoints {
         let labels = &[name, &*endpoint.address];
         let state = &endpoint.state;
         let up = metrics.endpoint_up.with_label_values(labels);
-        if state.retire_at().is_none() {
+        if in_use.contains(&Arc::as_ptr(endpoint)) {
             up.set(1);
-            in_use += 1;
         }
         metrics
             .endpoint_active
@@ -54,7 +56,7 @@ fn mirror_service(metrics: &Metrics, service: &Service) {
             .inc_by(state.connect_failures.load(Ordering::Relaxed));
     }
     let (endpoints, unparsed) = (&metrics.service_endpoints, &metrics.service_unparsed);
-    endpoints.with_label_values(&[name]).set(in_use);
+    endpoints.with_label_values(&[name]).set(wide(picked.len()));
     unparsed
         .with_label_values(&[name])
         .set(wide(service.unparsed.len()));

@@ -9,6 +9,7 @@
 //! added over time, never renamed or removed within `/v1`.
 
 use crate::balance::Endpoint;
+use crate::net::now_ms;
 use crate::routing::{RoutingTable, Service, Unparsed};
 use serde::Serialize;
 use std::sync::atomic::Ordering;
@@ -33,7 +34,7 @@ struct EndpointPage<'a> {
     instance: &'a str,
     address: &'a str,
     weight: u16,
-    /// `up`, or `draining`: nothing new, exchanges under way may end.
+    /// A [`crate::balance::Condition`].
     state: &'static str,
     /// Exchanges under way.
     active: u32,
@@ -73,10 +74,7 @@ fn endpoint_page(endpoint: &Endpoint) -> EndpointPage<'_> {
         instance: &endpoint.instance,
         address: &endpoint.address,
         weight: endpoint.weight,
-        state: match state.retire_at() {
-            None => "up",
-            Some(_) => "draining",
-        },
+        state: state.facts().condition(now_ms(), 0).as_str(),
         active: state.active.load(Ordering::Relaxed),
         picks: state.picks.load(Ordering::Relaxed),
     }

@@ -195,13 +195,7 @@ impl Node {
     /// How many endpoints of a service get traffic here.
     pub fn endpoints(&self, service: &str) -> usize {
         let table = self.table.load();
-        let in_use = |service: &Arc<Service>| {
-            service
-                .endpoints
-                .iter()
-                .filter(|e| e.state.retire_at().is_none())
-                .count()
-        };
+        let in_use = |service: &Arc<Service>| service.balancer.endpoints().len();
         table.services.get(service).map_or(0, in_use)
     }
 

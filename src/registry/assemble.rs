@@ -12,14 +12,14 @@
 //! - A service that was not read, or that nothing changed for, is the very one of the previous table.
 //! - An endpoint whose service, instance and address stay keeps its state.
 //! - Every service that a rule names is in the table, even without endpoints.
-//! - The same tree and the same file give the same table on every node.
+//! - The same tree, the same file and the same facts about endpoints give the same table on every node.
 
 use super::change::Change;
 use super::departed::Departed;
 use super::reading::{Reading, Registered};
 use super::service::Assembly;
 use super::settings::TreeSettings;
-use crate::balance::{Endpoint, EndpointState};
+use crate::balance::{Endpoint, EndpointState, Mark};
 use crate::config::{ListenerConfig, RuleConfig, ServiceName, ServiceSettings};
 use crate::routing::{RoutingTable, Rule, Service};
 use crate::telemetry::Metrics;
@@ -77,15 +77,19 @@ pub struct Assembled {
     pub changes: Vec<Change>,
     /// Services that are not in the table because it is full.
     pub omitted: usize,
+    /// Of each service that was looked at: when it changes by time alone, if it does, in milliseconds.
+    pub due: Vec<(ServiceName, Option<u64>)>,
 }
 
 /// What has to be done about the states that endpoints share across tables.
 #[derive(Default)]
 pub struct Effects {
+    /// Endpoints that were not in the table before.
+    pub(super) join: Vec<(Arc<EndpointState>, Mark)>,
     /// Endpoints in use again.
     pub(super) restore: Vec<Arc<EndpointState>>,
-    /// Endpoints that get no new exchanges, and the time at which those under way end.
-    pub(super) retire: Vec<(Arc<EndpointState>, u64)>,
+    /// Endpoints that get no new exchanges: since when, by which transaction, and when those under way end.
+    pub(super) retire: Vec<(Arc<EndpointState>, Mark, u64)>,
     /// Endpoints that are not in the table any more.
     pub(super) left: Vec<(ServiceName, Arc<Endpoint>)>,
     /// Services that are not in the table any more.
@@ -96,12 +100,16 @@ impl Effects {
     /// To be called before the table is put into use: an exchange that picks a restored endpoint must not find it
     /// retired still.
     pub fn before_swap(&self) {
+        for (state, mark) in &self.join {
+            state.join(*mark);
+        }
         self.restore.iter().for_each(|state| state.restore());
     }
 
     /// To be called after the table is put into use: before, the old one would still pick retired endpoints.
     pub fn after_swap(&self, departed: &mut Departed, metrics: &Metrics) {
-        for (state, deadline_ms) in &self.retire {
+        for (state, mark, deadline_ms) in &self.retire {
+            state.note_drained(*mark);
             state.retire(*deadline_ms);
         }
         departed.prune();
@@ -145,7 +153,12 @@ pub fn assemble(given: &Given<'_>) -> Assembled {
             omitted += 1;
         }
     }
-    let (effects, changes) = assembly.finish();
+    let Assembly {
+        effects,
+        changes,
+        due,
+        ..
+    } = assembly;
     Assembled {
         table: RoutingTable {
             version: given.reading.zxid,
@@ -155,6 +168,7 @@ pub fn assemble(given: &Given<'_>) -> Assembled {
         effects,
         changes,
         omitted,
+        due,
     }
 }
 

@@ -53,12 +53,24 @@ impl Dirty {
                 return false;
             };
             names.insert(name);
-            if names.len() > MAX_NAMES {
-                self.scope = Scope::All;
-            }
+            self.bound();
         }
         self.since.get_or_insert_with(Instant::now);
         true
+    }
+
+    /// One service is dirty, but not by a transaction: what is known of its endpoints has changed.
+    pub(super) fn mark_changed(&mut self, service: &ServiceName) {
+        if let Scope::Services(names) = &mut self.scope {
+            names.insert(service.clone());
+            self.bound();
+        }
+    }
+
+    fn bound(&mut self) {
+        if matches!(&self.scope, Scope::Services(names) if names.len() > MAX_NAMES) {
+            self.scope = Scope::All;
+        }
     }
 
     /// Adds what another has, which is older.
@@ -107,6 +119,15 @@ mod tests {
         assert_eq!(names(&taken), ["a", "b"]);
         assert!(taken.since().is_some());
         assert!(dirty.take().is_none());
+    }
+
+    #[test]
+    fn what_no_transaction_caused_is_not_timed() {
+        let mut dirty = Dirty::nothing();
+        dirty.mark_changed(&ServiceName::new("a").unwrap());
+        let taken = dirty.take().unwrap();
+        assert_eq!(names(&taken), ["a"]);
+        assert_eq!(taken.since(), None);
     }
 
     #[test]

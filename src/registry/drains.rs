@@ -1,7 +1,7 @@
 //! Who wants which instances of a service drained: what they register, the settings and operators, put together.
 
 use super::order;
-use super::reading::{MAX_INSTANCES, Registered};
+use super::reading::{Entry, MAX_INSTANCES, Registered};
 use crate::config::ServicePolicy;
 use crate::routing::{Drain, Service, Unparsed};
 use std::collections::BTreeMap;
@@ -27,7 +27,7 @@ pub(super) fn gather<'a>(
         drain(&instance.as_str().into(), &|drain| drain.settings = true);
     }
     let mut misread = Vec::new();
-    for (instance, data) in &registered.orders {
+    for Entry { instance, data, .. } in &registered.orders {
         let order = order::parse(data).unwrap_or_else(|error| {
             misread.push(Unparsed {
                 instance: Arc::clone(instance),

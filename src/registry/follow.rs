@@ -3,6 +3,8 @@
 //! ```text
 //! ensemble apply --applied/replaced--> dirty names --wake--> follow: read -> assemble -> swap
 //! file reload ------------reload-----> everything is dirty ----^
+//! probes, ejections -----changed-----> a service is dirty -----^
+//! time ---------------------due------> a service is dirty -----^
 //! ```
 //! Level-triggered: a wake-up says that something changed, and the table is rebuilt from the tree as it is when it
 //! is read, not as it was when the change happened. While one table is assembled, further changes gather and are
@@ -17,9 +19,11 @@
 use super::assemble::{Assembled, FileLayer, Given, assemble};
 use super::departed::Departed;
 use super::dirty::Dirty;
+use super::due::Due;
 use super::layout;
 use super::reading::{Reading, read};
 use super::settings::{RefusedSettings, TreeSettings, Verdict};
+use crate::config::ServiceName;
 use crate::ensemble::{Ensemble, Follower};
 use crate::net::now_ms;
 use crate::routing::RoutingTable;
@@ -27,9 +31,11 @@ use crate::telemetry::{Metrics, contained_panic, unix_seconds};
 use crate::tree::{Event, Tree, Zxid};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
+use std::future::pending;
 use std::sync::Arc;
-use tokio::sync::Notify;
-use tokio::time::Instant;
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -42,6 +48,10 @@ pub struct Registry {
     wake: Notify,
     /// Held while a table is assembled, so that it is one at a time.
     memory: Mutex<Memory>,
+    /// The time of the next change that time alone makes, in milliseconds.
+    due: Mutex<Due>,
+    /// How many tables were put into use, for whoever follows them.
+    swaps: watch::Sender<u64>,
     /// For whoever wants to show them; kept apart from `memory` so that showing waits for no assembling.
     refused: Mutex<Vec<RefusedSettings>>,
 }
@@ -73,6 +83,8 @@ impl Registry {
             dirty: Mutex::new(Dirty::all()),
             wake: Notify::new(),
             memory: Mutex::default(),
+            due: Mutex::default(),
+            swaps: watch::Sender::new(0),
             refused: Mutex::default(),
         };
         registry.wake.notify_one();
@@ -84,6 +96,17 @@ impl Registry {
         *self.file.lock() = Arc::new(file);
         self.dirty.lock().mark_all();
         self.wake.notify_one();
+    }
+
+    /// What is recorded about an endpoint of `service` has changed; a table that goes by it follows.
+    pub fn changed(&self, service: &ServiceName) {
+        self.dirty.lock().mark_changed(service);
+        self.wake.notify_one();
+    }
+
+    /// Changes with each table that is put into use.
+    pub fn swaps(&self) -> watch::Receiver<u64> {
+        self.swaps.subscribe()
     }
 
     /// Settings in the tree that are not in force because they are not valid.
@@ -110,8 +133,25 @@ impl Registry {
                     failpoint!("registry");
                     self.catch_up_by(reader);
                 }
+                () = self.until_due() => self.mark_due(),
                 () = stop.cancelled() => return,
             }
+        }
+    }
+
+    /// Waits for the next time at which a service changes by time alone. Times are set by the task that waits.
+    async fn until_due(&self) {
+        let next = self.due.lock().next();
+        match next {
+            Some(at_ms) => sleep(Duration::from_millis(at_ms.saturating_sub(now_ms()))).await,
+            None => pending().await,
+        }
+    }
+
+    fn mark_due(&self) {
+        let (now_ms, mut due) = (now_ms(), self.due.lock());
+        while let Some(service) = due.pop(now_ms) {
+            self.changed(&service);
         }
     }
 
@@ -155,11 +195,17 @@ impl Registry {
             effects,
             changes,
             omitted,
+            due,
         } = new;
         let zxid = Zxid(table.version);
         effects.before_swap();
         self.table.store(Arc::new(table));
         effects.after_swap(&mut memory.departed, &self.metrics);
+        {
+            let mut known = self.due.lock();
+            due.iter().for_each(|(name, at_ms)| known.set(name, *at_ms));
+        }
+        self.swaps.send_modify(|swaps| *swaps += 1);
 
         let metrics = &self.metrics.coordination;
         metrics.table_swaps.inc();

@@ -14,7 +14,7 @@
 //! | `order`, `drains` | what operators want of instances; who wants which drained |
 //! | `assemble`, `service` | from all that to a table; pure |
 //! | `departed` | endpoints that may come back |
-//! | `dirty`, `follow` | the loop |
+//! | `dirty`, `due`, `follow` | the loop |
 //!
 //! Absent on purpose: this room writes nothing into the tree, and nothing here waits for the ensemble or is waited
 //! for by traffic. Without a leader the tree stands still, and so does the table.
@@ -23,6 +23,7 @@ mod change;
 mod departed;
 mod dirty;
 mod drains;
+mod due;
 mod follow;
 pub mod layout;
 pub mod order;

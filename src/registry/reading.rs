@@ -5,7 +5,7 @@
 
 use super::layout::{self, ADMIN, SERVICES, SETTINGS};
 use crate::config::ServiceName;
-use crate::tree::Tree;
+use crate::tree::{SessionId, Tree, Zxid};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -39,16 +39,31 @@ pub struct Reading {
 pub struct Registered {
     /// Whether it has a znode below `/services`.
     pub exists: bool,
-    /// Instance names and their data, in no particular order.
-    pub entries: Vec<(Arc<str>, Bytes)>,
+    /// Its registrations, in no particular order.
+    pub entries: Vec<Entry>,
     /// How many more there are than [`MAX_INSTANCES`].
     pub omitted: usize,
     /// Its settings, if the tree has any.
     pub settings: Option<Bytes>,
     /// What operators want of instances, in no particular order.
-    pub orders: Vec<(Arc<str>, Bytes)>,
+    pub orders: Vec<Entry>,
     /// How many more of those there are than [`MAX_INSTANCES`].
     pub orders_omitted: usize,
+}
+
+/// A znode that is about one instance.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The instance: the znode's name.
+    pub instance: Arc<str>,
+    /// What it says.
+    pub data: Bytes,
+    /// The transaction that created it.
+    pub created: Zxid,
+    /// The transaction that last changed what it says.
+    pub changed: Zxid,
+    /// The session it lives with; [`SessionId::NONE`] if with none.
+    pub owner: SessionId,
 }
 
 impl Registered {
@@ -103,11 +118,8 @@ fn read_service(tree: &Tree, service: &ServiceName) -> Registered {
     }
 }
 
-/// Names and data.
-type Children = Vec<(Arc<str>, Bytes)>;
-
 /// The children of the znode at `path`, and how many more it has than [`MAX_INSTANCES`]; `None` if it is not there.
-fn children(tree: &Tree, path: &str) -> Option<(Children, usize)> {
+fn children(tree: &Tree, path: &str) -> Option<(Vec<Entry>, usize)> {
     let mut names: Vec<&str> = tree.get(path)?.children().collect();
     let omitted = names.len().saturating_sub(MAX_INSTANCES);
     if omitted > 0 {
@@ -117,7 +129,14 @@ fn children(tree: &Tree, path: &str) -> Option<(Children, usize)> {
     }
     let child = |name: &str| {
         let znode = tree.get(&format!("{path}/{name}"))?;
-        Some((Arc::from(name), znode.data().cloned().unwrap_or_default()))
+        let stat = znode.stat();
+        Some(Entry {
+            instance: Arc::from(name),
+            data: znode.data().cloned().unwrap_or_default(),
+            created: stat.czxid,
+            changed: stat.mzxid,
+            owner: stat.ephemeral_owner,
+        })
     };
     Some((names.into_iter().filter_map(child).collect(), omitted))
 }

@@ -4,8 +4,8 @@ use super::assemble::{Effects, Given};
 use super::change::{Change, What};
 use super::drains;
 use super::payload::{self, Status};
-use super::reading::{MAX_INSTANCES, Registered};
-use crate::balance::{Balancer, Endpoint, EndpointState};
+use super::reading::{Entry, MAX_INSTANCES, Registered};
+use crate::balance::{Availability, Balancer, Endpoint, EndpointState, Facts, Mark};
 use crate::config::{ServiceName, ServicePolicy};
 use crate::routing::{Aside, Notes, Service, Unparsed};
 use std::sync::Arc;
@@ -14,8 +14,10 @@ use std::time::Duration;
 /// A table in the making.
 pub(super) struct Assembly<'a> {
     given: &'a Given<'a>,
-    effects: Effects,
-    changes: Vec<Change>,
+    pub(super) effects: Effects,
+    pub(super) changes: Vec<Change>,
+    /// Of each service that was looked at: when it changes by time alone, if it does.
+    pub(super) due: Vec<(ServiceName, Option<u64>)>,
 }
 
 /// An endpoint as the tree or the settings want it.
@@ -23,6 +25,10 @@ struct Wanted {
     instance: Arc<str>,
     address: Arc<str>,
     weight: u16,
+    /// The transaction that registered it, if one did.
+    created: Option<u64>,
+    /// The transaction that last changed its registration, if one did.
+    changed: Option<u64>,
     /// How long its exchanges may go on, if it is drained.
     drain: Option<Duration>,
     /// They get this time once more, whatever they had.
@@ -44,11 +50,8 @@ impl<'a> Assembly<'a> {
             given,
             effects: Effects::default(),
             changes: Vec::new(),
+            due: Vec::new(),
         }
-    }
-
-    pub(super) fn finish(self) -> (Effects, Vec<Change>) {
-        (self.effects, self.changes)
     }
 
     /// The service as it is to be now: the previous one if nothing about it changes.
@@ -64,15 +67,17 @@ impl<'a> Assembly<'a> {
         } = said;
         apply(&policy, &notes, previous, &mut wanted);
         let mut endpoints = Vec::with_capacity(wanted.len());
-        let mut live = Vec::with_capacity(wanted.len());
+        let mut facts = Vec::with_capacity(wanted.len());
         for wanted in wanted {
             let before = previous.and_then(|service| at(&service.endpoints, &wanted.instance));
-            let endpoint = self.settle(name, &wanted, before);
-            if wanted.drain.is_none() {
-                live.push(Arc::clone(&endpoint));
-            }
+            let (endpoint, known) = self.settle(name, &wanted, before);
             endpoints.push(endpoint);
+            facts.push(known);
         }
+        let live = in_use(&endpoints, &facts, self.given.now_ms);
+        let changes = facts.iter();
+        let changes = changes.filter_map(|f| f.changes_at(self.given.now_ms, 0));
+        self.due.push((name.clone(), changes.min()));
         if let Some(service) = previous {
             let stays = |old: &&Arc<Endpoint>| {
                 at(&endpoints, &old.instance).is_some_and(|new| new.address == old.address)
@@ -110,6 +115,7 @@ impl<'a> Assembly<'a> {
         for endpoint in &service.endpoints {
             self.leave(&service.name, endpoint, service.policy.drain_timeout);
         }
+        self.due.push((service.name.clone(), None));
         self.effects.removed.push(service.name.clone());
     }
 
@@ -149,27 +155,40 @@ impl<'a> Assembly<'a> {
         })
     }
 
-    /// The endpoint of the table, after noting what its state needs and what is new about it.
+    /// The endpoint of the table, after noting what its state needs and what is new about it; and what will be
+    /// recorded about it once the table is in use.
     fn settle(
         &mut self,
         service: &ServiceName,
         wanted: &Wanted,
         before: Option<&Arc<Endpoint>>,
-    ) -> Arc<Endpoint> {
+    ) -> (Arc<Endpoint>, Facts) {
         let endpoint = self.endpoint(service, wanted, before);
+        let mut facts = endpoint.state.facts();
         let is_new = before.is_none_or(|old| old.address != endpoint.address);
         let was_retired = endpoint.state.retire_at().is_some();
         let address = || Arc::clone(&endpoint.address);
         if is_new {
+            let joined = self.mark(wanted.created);
+            facts.joined = Some(joined);
+            self.effects
+                .join
+                .push((Arc::clone(&endpoint.state), joined));
             self.note(service, &endpoint.instance, What::Joined(address()));
         }
         match (wanted.drain, was_retired) {
             (Some(timeout), false) => {
-                self.retire(&endpoint.state, timeout);
+                let drained = self.mark(wanted.changed);
+                facts.drained = Some(drained);
+                self.retire(&endpoint.state, drained, timeout);
                 self.note(service, &endpoint.instance, What::Draining(address()));
             }
-            (Some(timeout), true) if wanted.is_renewed => self.retire(&endpoint.state, timeout),
+            (Some(timeout), true) if wanted.is_renewed => {
+                let drained = facts.drained.unwrap_or(self.mark(wanted.changed));
+                self.retire(&endpoint.state, drained, timeout);
+            }
             (None, true) => {
+                facts.drained = None;
                 self.effects.restore.push(Arc::clone(&endpoint.state));
                 if !is_new {
                     self.note(service, &endpoint.instance, What::Restored(address()));
@@ -177,13 +196,21 @@ impl<'a> Assembly<'a> {
             }
             (Some(_), true) | (None, false) => {}
         }
-        endpoint
+        (endpoint, facts)
+    }
+
+    /// From now on, by that transaction.
+    fn mark(&self, zxid: Option<u64>) -> Mark {
+        Mark {
+            zxid,
+            ..Mark::new(self.given.now_ms)
+        }
     }
 
     fn leave(&mut self, service: &ServiceName, endpoint: &Arc<Endpoint>, drain_timeout: Duration) {
         // One that was draining keeps the deadline it has.
         if endpoint.state.retire_at().is_none() {
-            self.retire(&endpoint.state, drain_timeout);
+            self.retire(&endpoint.state, self.mark(None), drain_timeout);
         }
         let left = What::Left(Arc::clone(&endpoint.address));
         self.note(service, &endpoint.instance, left);
@@ -192,10 +219,11 @@ impl<'a> Assembly<'a> {
             .push((service.clone(), Arc::clone(endpoint)));
     }
 
-    fn retire(&mut self, state: &Arc<EndpointState>, drain_timeout: Duration) {
+    fn retire(&mut self, state: &Arc<EndpointState>, since: Mark, drain_timeout: Duration) {
         let timeout_ms = u64::try_from(drain_timeout.as_millis()).unwrap_or(u64::MAX);
         let deadline_ms = self.given.now_ms.saturating_add(timeout_ms);
-        self.effects.retire.push((Arc::clone(state), deadline_ms));
+        let retired = (Arc::clone(state), since, deadline_ms);
+        self.effects.retire.push(retired);
     }
 
     fn report_unparsed(
@@ -241,8 +269,8 @@ fn said<'r>(policy: &ServicePolicy, registered: &'r Registered) -> Said<'r> {
         aside: Vec::new(),
         asking: Vec::new(),
     };
-    for (instance, data) in &registered.entries {
-        said.read(instance, data);
+    for entry in &registered.entries {
+        said.read(entry);
     }
     let is_aside = |name: &str| said.aside.iter().any(|aside| *aside.instance == *name);
     let fixed = policy.endpoints.iter().filter(|e| !is_aside(&e.address));
@@ -273,8 +301,9 @@ fn said<'r>(policy: &ServicePolicy, registered: &'r Registered) -> Said<'r> {
 
 impl<'r> Said<'r> {
     /// Reads one registration.
-    fn read(&mut self, instance: &'r Arc<str>, data: &[u8]) {
-        let registration = match payload::parse(instance, data) {
+    fn read(&mut self, entry: &'r Entry) {
+        let instance = &entry.instance;
+        let registration = match payload::parse(instance, &entry.data) {
             Ok(registration) => registration,
             Err(error) => {
                 return self.unparsed.push(Unparsed {
@@ -295,8 +324,11 @@ impl<'r> Said<'r> {
                 });
             }
         }
-        self.wanted
-            .push(Wanted::new(instance, address, registration.weight));
+        self.wanted.push(Wanted {
+            created: Some(entry.created.0),
+            changed: Some(entry.changed.0),
+            ..Wanted::new(instance, address, registration.weight)
+        });
     }
 
     fn notes(
@@ -328,6 +360,7 @@ fn apply(
         if let Some(drain) = notes.drain(&wanted.instance) {
             let deadline = drain.order.as_ref().and_then(|order| order.deadline);
             wanted.drain = Some(deadline.unwrap_or(policy.drain_timeout));
+            wanted.changed = wanted.changed.filter(|_| drain.registration);
             wanted.is_renewed = drains::is_renewed(drain, previous);
         }
     }
@@ -339,9 +372,27 @@ impl Wanted {
             instance: Arc::clone(instance),
             address,
             weight,
+            created: None,
+            changed: None,
             drain: None,
             is_renewed: false,
         }
+    }
+}
+
+/// Those that get traffic; if there are none, those that get it in need.
+fn in_use(endpoints: &[Arc<Endpoint>], facts: &[Facts], now_ms: u64) -> Vec<Arc<Endpoint>> {
+    let those = |wanted: Availability| -> Vec<Arc<Endpoint>> {
+        let all = endpoints.iter().zip(facts);
+        let is_wanted = |facts: &Facts| facts.condition(now_ms, 0).availability() == wanted;
+        all.filter(|(_, facts)| is_wanted(facts))
+            .map(|(endpoint, _)| Arc::clone(endpoint))
+            .collect()
+    };
+    let in_use = those(Availability::InUse);
+    match in_use.is_empty() {
+        true => those(Availability::InNeed),
+        false => in_use,
     }
 }
 

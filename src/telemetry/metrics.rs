@@ -68,7 +68,7 @@ impl Metrics {
             endpoint_up: gauges(
                 &r,
                 "endpoint_up",
-                "1 while the endpoint gets new traffic, 0 while it drains.",
+                "1 while the endpoint gets new traffic, 0 while it does not, for whatever reason.",
                 ENDPOINT,
             ),
             endpoint_active: gauges(&r, "endpoint_active", "Exchanges under way.", ENDPOINT),

@@ -20,6 +20,11 @@ fn endpoint(instance: &str, address: &str, weight: u16) -> Arc<Endpoint> {
     })
 }
 
+fn in_use(endpoints: &[Arc<Endpoint>]) -> Vec<Arc<Endpoint>> {
+    let is_in_use = |endpoint: &&Arc<Endpoint>| endpoint.state.retire_at().is_none();
+    endpoints.iter().filter(is_in_use).cloned().collect()
+}
+
 /// A service's name, endpoints, and instances that cannot be read.
 type Given<'a> = (&'a str, &'a [Arc<Endpoint>], &'a [&'a str]);
 
@@ -39,7 +44,7 @@ fn table(metrics: &Metrics, services: &[Given<'_>]) -> RoutingTable {
                 strategy: Strategy::ConsistentHash,
                 ..ServicePolicy::default()
             },
-            balancer: Balancer::new(Strategy::ConsistentHash, endpoints.to_vec(), None),
+            balancer: Balancer::new(Strategy::ConsistentHash, in_use(endpoints), None),
             endpoints: endpoints.to_vec(),
             unparsed: unparsed.collect(),
             notes: Notes::default(),
