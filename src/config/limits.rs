@@ -61,6 +61,33 @@ pub const NETWORKS: usize = 256;
 pub const HANDSHAKE_TIMEOUT: RangeInclusive<Duration> =
     Duration::from_millis(100)..=Duration::from_secs(5 * 60);
 
+/// Connections the kernel completes ahead of a worker. It lowers the number to `net.core.somaxconn`; more than the
+/// largest of those would promise what cannot be had.
+pub const BACKLOG: RangeInclusive<u64> = 1..=65_535;
+
+/// Silence before a keepalive probe, and time between probes: what Linux takes, in whole seconds.
+pub const KEEPALIVE: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(32_767);
+
+/// Keepalive probes without an answer: what Linux takes.
+pub const KEEPALIVE_PROBES: RangeInclusive<u64> = 1..=127;
+
+/// Time that sent bytes may stay unacknowledged. Zero leaves it to the kernel, which takes some fifteen minutes.
+pub const USER_TIMEOUT: RangeInclusive<Duration> =
+    Duration::ZERO..=Duration::from_secs(24 * 60 * 60);
+
+/// A kernel buffer of one connection, in bytes. 64 MiB fill a path of 5 Gbit/s and 100 ms; each of a thousand slow
+/// clients may fill it.
+pub const SOCKET_BUFFER: RangeInclusive<u64> = 0..=64 << 20;
+
+/// Addresses that connections to endpoints come from. Each adds some 28,000 connections per endpoint: with 64 that is
+/// more than a process has descriptors for.
+pub const SOURCE_ADDRESSES: usize = 64;
+
+/// Descriptors kept from traffic: a few for the admin port and members at least; a million is more than there are
+/// ZooKeeper sessions on one node.
+pub const RESERVED_DESCRIPTORS: RangeInclusive<u64> = 16..=1_000_000;
+
 /// Weight of an endpoint. Zero is refused: draining says the same and can be seen.
 pub const WEIGHT: RangeInclusive<u64> = 1..=u16::MAX as u64;
 

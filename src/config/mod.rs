@@ -19,6 +19,7 @@ mod name;
 mod reload;
 mod report;
 mod service;
+mod socket;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -30,6 +31,7 @@ mod zookeeper;
 pub use error::{ConfigError, ConfigErrors};
 pub use name::{NameError, ServiceName};
 pub use service::{HashKey, SendProxy, ServicePolicy, ServiceSettings, StaticEndpoint, Strategy};
+pub use socket::{Keepalive, ListenerSocket};
 pub use tls::{AdminTls, ClientCertificate, DEFAULT_TRUST_DOMAIN, EnsembleTls, ZookeeperTls};
 pub use zookeeper::{FourLetterWords, FreshAcl, ZookeeperConfig};
 
@@ -98,6 +100,10 @@ pub struct NodeConfig {
     pub data_dir: PathBuf,
     /// Data-plane threads; default one per core.
     pub workers: usize,
+    /// Addresses of this machine that connections to endpoints come from, in turn; empty leaves it to the kernel.
+    pub source_addresses: Vec<IpAddr>,
+    /// Descriptors that traffic leaves to the rest of the process; absent: an eighth of the limit, at most 1,024.
+    pub reserved_descriptors: Option<usize>,
 }
 
 /// `[ensemble]`: with whom it agrees.
@@ -150,6 +156,8 @@ pub struct ListenerConfig {
     pub rules: Vec<RuleConfig>,
     /// Connections served at once; more wait in the kernel's backlog.
     pub max_connections: usize,
+    /// Options of its socket and of its clients'.
+    pub socket: ListenerSocket,
     /// The networks of the proxies that alone may connect, each beginning with a PROXY header; absent: no header is
     /// ever read.
     pub accept_proxy: Option<Vec<IpNet>>,
@@ -166,6 +174,7 @@ impl ListenerConfig {
             protocol,
             rules: Vec::new(),
             max_connections: DEFAULT_MAX_CONNECTIONS,
+            socket: ListenerSocket::default(),
             accept_proxy: None,
             handshake_timeout: DEFAULT_HANDSHAKE_TIMEOUT,
         }

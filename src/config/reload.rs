@@ -42,12 +42,17 @@ impl Conflicts {
             zone,
             data_dir,
             workers,
+            source_addresses,
+            reserved_descriptors,
         } = old;
         self.compare("node.name", name, &new.name);
         let zone_or_none = |zone: &Option<String>| zone.clone().unwrap_or("none".to_owned());
         self.compare("node.zone", &zone_or_none(zone), &zone_or_none(&new.zone));
         self.compare("node.data_dir", data_dir, &new.data_dir);
         self.compare("node.workers", workers, &new.workers);
+        let (sources, reserved) = (&new.source_addresses, &new.reserved_descriptors);
+        self.compare("node.source_addresses", source_addresses, sources);
+        self.compare("node.reserved_descriptors", reserved_descriptors, reserved);
     }
 
     fn in_ensemble(&mut self, old: Option<&EnsembleConfig>, new: Option<&EnsembleConfig>) {
@@ -175,6 +180,7 @@ impl Conflicts {
             max_connections,
             accept_proxy,
             handshake_timeout,
+            socket,
         } = old;
         let key = |key: &str| format!("{key} of listener {name:?}");
         self.compare(&key("bind"), bind, &new.bind);
@@ -190,5 +196,6 @@ impl Conflicts {
             handshake_timeout,
             &new.handshake_timeout,
         );
+        self.compare(&key("the socket's options"), socket, &new.socket);
     }
 }

@@ -1,5 +1,6 @@
 //! What can be set for a service, as an overlay ([`ServiceSettings`]) and resolved ([`ServicePolicy`]).
 
+use super::Keepalive;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -92,6 +93,10 @@ pub struct ServiceSettings {
     pub drain_timeout: Option<Duration>,
     /// `send_proxy`
     pub send_proxy: Option<SendProxy>,
+    /// `keepalive`
+    pub keepalive: Option<Keepalive>,
+    /// `user_timeout`
+    pub user_timeout: Option<Duration>,
     /// `endpoints`
     pub endpoints: Option<Vec<StaticEndpoint>>,
     /// `weights`: by instance name (for static endpoints their `host:port`), over what was registered.
@@ -117,6 +122,10 @@ pub struct ServicePolicy {
     pub drain_timeout: Duration,
     /// Whether endpoints are told who the client is.
     pub send_proxy: SendProxy,
+    /// Whether silent connections to endpoints are probed.
+    pub keepalive: Keepalive,
+    /// How long bytes sent to an endpoint may stay unacknowledged; zero leaves it to the kernel.
+    pub user_timeout: Duration,
     /// Endpoints beside the registered ones.
     pub endpoints: Vec<StaticEndpoint>,
     /// Weights over what was registered.
@@ -135,6 +144,8 @@ impl Default for ServicePolicy {
             idle_timeout: Duration::from_secs(300),
             drain_timeout: Duration::from_secs(30),
             send_proxy: SendProxy::Off,
+            keepalive: Keepalive::default(),
+            user_timeout: Duration::ZERO,
             endpoints: Vec::new(),
             weights: BTreeMap::new(),
             drain: BTreeSet::new(),
@@ -156,6 +167,8 @@ impl ServicePolicy {
             idle_timeout,
             drain_timeout,
             send_proxy,
+            keepalive,
+            user_timeout,
             endpoints,
             weights,
             drain

@@ -1,9 +1,11 @@
 //! Addresses, socket options, the PROXY protocol, TLS and the monotonic clock.
 //!
 //! The ground that every room with sockets stands on: how a listening socket is made so that several workers
-//! share its port, how a connection is told to hang up hard, and one clock small enough for an atomic.
+//! share its port, how a connection is told to hang up hard, how many descriptors traffic may have, and one clock
+//! small enough for an atomic.
 mod blocking;
 mod clock;
+mod descriptors;
 pub mod proxy_protocol;
 mod secret;
 mod socket;
@@ -11,8 +13,11 @@ mod tls;
 
 pub use blocking::off_runtime;
 pub use clock::now_ms;
+pub use descriptors::{Descriptors, DescriptorsTaken, open_files_limit, raise_open_files_limit};
 pub use secret::{Secret, SecretError};
-pub use socket::{BACKLOG, ensure_free, is_out_of_descriptors, listen_shared, reset_on_close};
+pub use socket::{
+    Probes, SocketOptions, ensure_free, is_out_of_descriptors, listen_shared, reset_on_close,
+};
 #[cfg(test)]
 pub use tls::fixture;
 pub use tls::{

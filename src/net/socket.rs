@@ -1,29 +1,88 @@
-//! Socket options: listening sockets that share a port, and connections that end with a reset.
+//! Socket options: listening sockets that share a port, options that connections inherit, ends with a reset.
 //!
-//! Source: socket(7) for `SO_REUSEPORT`, `SO_REUSEADDR` and `SO_LINGER`, listen(2) for the backlog.
+//! Source: socket(7) for `SO_REUSEPORT`, `SO_REUSEADDR`, `SO_LINGER` and buffers, tcp(7) for keepalive and
+//! `TCP_USER_TIMEOUT`, listen(2) for the backlog.
 
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
 use tokio::net::TcpStream;
 
-/// Connections the kernel completes ahead of `accept`, per listening socket. The kernel lowers it to
-/// `net.core.somaxconn` (4,096 by default). Raising both costs a few hundred bytes for each waiting connection
-/// and lets clients wait longer before they learn that nobody serves them.
-pub const BACKLOG: i32 = 4096;
+/// Options of connections. What stands at zero or `None` is left to the kernel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SocketOptions {
+    /// How a silent peer is probed.
+    pub keepalive: Option<Probes>,
+    /// How long sent bytes may stay unacknowledged, or the peer's window closed.
+    pub user_timeout: Duration,
+    /// Bytes of what has arrived and was not read. The kernel counts its own overhead too, and adapts no more.
+    pub receive_buffer: usize,
+    /// Bytes of what was sent and has not arrived. The kernel counts its own overhead too, and adapts no more.
+    pub send_buffer: usize,
+}
+
+/// Probes of a silent connection, which is given up after `idle` and `count` times `interval`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probes {
+    /// Silence before the first, in whole seconds.
+    pub idle: Duration,
+    /// Time between two, in whole seconds.
+    pub interval: Duration,
+    /// How many may stay without an answer.
+    pub count: u32,
+}
+
+impl SocketOptions {
+    /// Sets them on a fresh socket, at one system call or more for each that is not left to the kernel.
+    ///
+    /// # Errors
+    /// Those of setsockopt(2).
+    pub fn apply(&self, socket: SockRef<'_>) -> io::Result<()> {
+        if let Some(probes) = self.keepalive {
+            let keepalive = TcpKeepalive::new()
+                .with_time(probes.idle)
+                .with_interval(probes.interval)
+                .with_retries(probes.count);
+            socket.set_tcp_keepalive(&keepalive)?;
+        }
+        if !self.user_timeout.is_zero() {
+            socket.set_tcp_user_timeout(Some(self.user_timeout))?;
+        }
+        if self.receive_buffer > 0 {
+            socket.set_recv_buffer_size(self.receive_buffer)?;
+        }
+        if self.send_buffer > 0 {
+            socket.set_send_buffer_size(self.send_buffer)?;
+        }
+        Ok(())
+    }
+}
 
 /// Makes a non-blocking listening socket on `addr` that further sockets of this user may share.
+///
+/// Its connections inherit `options`, and that small writes leave at once, so that they cost nothing when one is
+/// accepted. The kernel completes up to `backlog` connections ahead of `accept`; it lowers the number to
+/// `net.core.somaxconn` (4,096 by default). Raising both costs a few hundred bytes for each waiting connection and
+/// lets clients wait longer before they learn that nobody serves them.
 ///
 /// The kernel spreads connections over the sockets that share an address by a hash of both ends, so with few
 /// clients the shares are uneven.
 ///
 /// # Errors
-/// Those of socket(2), bind(2) and listen(2).
-pub fn listen_shared(addr: SocketAddr) -> io::Result<TcpListener> {
+/// Those of socket(2), setsockopt(2), bind(2) and listen(2).
+pub fn listen_shared(
+    addr: SocketAddr,
+    backlog: u32,
+    options: &SocketOptions,
+) -> io::Result<TcpListener> {
     let socket = stream_socket(addr)?;
     socket.set_reuse_port(true)?;
+    socket.set_tcp_nodelay(true)?;
+    // Before listen: the window's scale, which a large receive buffer needs, is agreed upon with the first packet.
+    options.apply(SockRef::from(&socket))?;
     socket.bind(&addr.into())?;
-    socket.listen(BACKLOG)?;
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
     Ok(socket.into())
 }
 
@@ -62,14 +121,51 @@ fn stream_socket(addr: SocketAddr) -> io::Result<Socket> {
 mod tests {
     use super::*;
 
+    fn listen(addr: SocketAddr, options: SocketOptions) -> io::Result<TcpListener> {
+        listen_shared(addr, 16, &options)
+    }
+
     #[test]
     fn listeners_share_a_port_and_strangers_are_noticed() {
-        let first = listen_shared("127.0.0.1:0".parse().unwrap()).unwrap();
+        let first = listen("127.0.0.1:0".parse().unwrap(), SocketOptions::default()).unwrap();
         let addr = first.local_addr().unwrap();
-        assert!(listen_shared(addr).is_ok());
+        assert!(listen(addr, SocketOptions::default()).is_ok());
         assert_eq!(
             ensure_free(addr).unwrap_err().kind(),
             io::ErrorKind::AddrInUse
         );
+    }
+
+    #[test]
+    fn accepted_connections_inherit_the_options() {
+        let options = SocketOptions {
+            keepalive: Some(Probes {
+                idle: Duration::from_secs(17),
+                interval: Duration::from_secs(3),
+                count: 5,
+            }),
+            user_timeout: Duration::from_millis(4500),
+            receive_buffer: 20_000,
+            send_buffer: 30_000,
+        };
+        let listener = listen("127.0.0.1:0".parse().unwrap(), options).unwrap();
+        let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        let accepted = SockRef::from(&accepted);
+        assert!(accepted.tcp_nodelay().unwrap() && accepted.keepalive().unwrap());
+        let probes = options.keepalive.unwrap();
+        assert_eq!(accepted.tcp_keepalive_time().unwrap(), probes.idle);
+        assert_eq!(accepted.tcp_keepalive_interval().unwrap(), probes.interval);
+        assert_eq!(accepted.tcp_keepalive_retries().unwrap(), probes.count);
+        let user_timeout = accepted.tcp_user_timeout().unwrap();
+        assert_eq!(user_timeout, Some(options.user_timeout));
+        // Linux reports twice what was asked for.
+        assert_eq!(accepted.recv_buffer_size().unwrap(), 40_000);
+        assert_eq!(accepted.send_buffer_size().unwrap(), 60_000);
+
+        SocketOptions::default()
+            .apply(SockRef::from(&client))
+            .unwrap();
+        assert!(!SockRef::from(&client).keepalive().unwrap());
     }
 }

@@ -2,6 +2,7 @@
 
 use super::certificates::Certificates;
 use super::error::NodeError;
+use super::means::means;
 use crate::config::Config;
 use crate::proxy::Proxy;
 use crate::zk::Listeners;
@@ -26,7 +27,8 @@ impl Bound {
     /// Binds what `config` asks for, all or none.
     ///
     /// # Errors
-    /// [`NodeError::Bind`] or [`NodeError::Listener`] with the address, [`NodeError::Tls`] with the file.
+    /// [`NodeError::Bind`] or [`NodeError::Listener`] with the address, [`NodeError::Tls`] with the file,
+    /// [`NodeError::Source`] or [`NodeError::Descriptors`] when traffic cannot have what it is to have.
     pub async fn bind(config: &Config) -> Result<Bound, NodeError> {
         let certificates = Certificates::load(config)?;
         let peers = match &config.ensemble {
@@ -50,7 +52,7 @@ impl Bound {
             peers,
             zookeeper: Listeners { plain, tls },
             admin: listen("admin", config.admin.listen).await?,
-            proxy: Proxy::bind(&config.listeners, config.node.workers)?,
+            proxy: Proxy::bind(&config.listeners, config.node.workers)?.with(means(config)?),
             certificates,
         })
     }

@@ -172,6 +172,8 @@ fn node_config(index: u16, free_ports: bool, dir: &Path) -> Config {
             zone: None,
             data_dir: dir.join(name),
             workers: 1,
+            source_addresses: Vec::new(),
+            reserved_descriptors: None,
         },
         ensemble: Some(EnsembleConfig {
             listen: at(2888),

@@ -6,7 +6,7 @@ use crate::net::{SecretError, TlsError};
 use crate::proxy::BindError;
 use crate::telemetry::LogsError;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Why a node does not start or ends by itself.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +43,23 @@ pub enum NodeError {
     /// A traffic listener cannot be bound.
     #[error(transparent)]
     Listener(#[from] BindError),
+    /// Connections to endpoints cannot come from where they should.
+    #[error("[node] source_addresses: no connection can come from {address}")]
+    Source {
+        /// The address.
+        address: IpAddr,
+        /// The kernel's reason.
+        #[source]
+        reason: io::Error,
+    },
+    /// Everything is reserved.
+    #[error(
+        "[node] reserved_descriptors leaves traffic none of the {limit} files this process may open"
+    )]
+    Descriptors {
+        /// The limit of open files.
+        limit: usize,
+    },
     /// The ensemble's member does not start.
     #[error("the ensemble's member does not start")]
     Ensemble(#[from] StartError),
@@ -80,7 +97,11 @@ impl NodeError {
     pub fn is_usage(&self) -> bool {
         matches!(
             self,
-            NodeError::Config(_) | NodeError::Tls { .. } | NodeError::Token(_)
+            NodeError::Config(_)
+                | NodeError::Tls { .. }
+                | NodeError::Token(_)
+                | NodeError::Source { .. }
+                | NodeError::Descriptors { .. }
         ) || matches!(self, NodeError::Ensemble(StartError::Arrival(error)) if error.is_usage())
     }
 }

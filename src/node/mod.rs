@@ -17,6 +17,7 @@ mod end;
 mod error;
 #[cfg(feature = "failpoints")]
 mod failpoints;
+mod means;
 mod running;
 mod sample;
 mod serve;

@@ -10,6 +10,7 @@ use super::end;
 use super::error::NodeError;
 use super::running::Node;
 use crate::config::Config;
+use crate::net::raise_open_files_limit;
 use crate::telemetry::init_logs;
 use std::path::Path;
 use std::time::Duration;
@@ -31,6 +32,7 @@ pub async fn serve(path: &Path) -> Result<(), NodeError> {
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
+    raise_open_files_limit();
     // Signals first: a TERM during start must not kill the process half-way through a write.
     let mut signals = Signals::new()?;
     let bound = Bound::bind(&config).await?;

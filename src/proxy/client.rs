@@ -70,10 +70,10 @@ impl Client {
     ) -> Client {
         let client = Client {
             watch,
+            own: Idle::new(worker.descriptors.clone()),
             worker,
             listener,
             origin,
-            own: Idle::default(),
             phase: Cell::new(Phase::Resting),
             cut: Cell::new(false),
             upgraded: RefCell::new(None),
@@ -213,6 +213,7 @@ impl AsyncWrite for ClientStream {
 mod tests {
     use super::*;
     use crate::config::{ListenerConfig, Protocol};
+    use crate::proxy::worker::Means;
     use crate::routing::RoutingTable;
     use crate::telemetry::Metrics;
     use arc_swap::ArcSwap;
@@ -222,7 +223,7 @@ mod tests {
         let config = ListenerConfig::new("web", bind, Protocol::Http);
         let listener = Arc::new(Listener::new(&config, &Metrics::new("n1")));
         let table = Arc::new(ArcSwap::from_pointee(RoutingTable::default()));
-        let worker = Rc::new(Worker::new(table));
+        let worker = Rc::new(Worker::new(table, Means::default()));
         let watch = worker.watches.add();
         let origin = Origin::of("192.0.2.1:1".parse().unwrap());
         Rc::new(Client::new(worker, listener, watch, origin))

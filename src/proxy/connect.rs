@@ -3,7 +3,8 @@
 //! A retry is safe for any protocol and method here, because nothing was sent yet.
 
 use super::account::Exchange;
-use super::outcome::Outcome;
+use super::options;
+use super::outcome::{Outcome, Side};
 use super::worker::Worker;
 use crate::balance::{Endpoint, EndpointState, PickInput};
 use crate::routing::Service;
@@ -79,9 +80,13 @@ impl<'a> Attempts<'a> {
         exchange: &mut Exchange,
     ) -> Option<TcpStream> {
         let started = Instant::now();
+        let policy = &self.service.policy;
+        let options = options::of_service(policy);
         let opening = Opening {
+            dialer: &self.worker.dialer,
+            options: &options,
             address: &endpoint.address,
-            within: self.service.policy.connect_timeout,
+            within: policy.connect_timeout,
             announcement: &self.announcement,
         };
         match opening.open().await {
@@ -92,11 +97,13 @@ impl<'a> Attempts<'a> {
             Err(error) => {
                 // The totals are in the metrics; each single failure is for whoever looks closer.
                 tracing::debug!(service = %self.service.name, %error, "cannot connect");
-                endpoint
-                    .state
-                    .connect_failures
-                    .fetch_add(1, Ordering::Relaxed);
-                self.failure.get_or_insert(Outcome::from(&error));
+                let outcome = Outcome::from(&error);
+                // What this node lacks is not the endpoint's failure.
+                if outcome.side() == Side::Upstream {
+                    let failures = &endpoint.state.connect_failures;
+                    failures.fetch_add(1, Ordering::Relaxed);
+                }
+                self.failure.get_or_insert(outcome);
                 self.failed.push(endpoint.state.clone());
                 None
             }

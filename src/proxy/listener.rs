@@ -2,15 +2,18 @@
 //!
 //! A worker takes a connection from the kernel only when it can serve it: at the limit it stops accepting, so the
 //! rest waits in the backlog and clients see latency instead of errors. (The one connection that showed a worker
-//! that the limit is reached waits inside the process.) When descriptors run out the loop pauses and tries
-//! again, ever more slowly, instead of spinning on an accept that cannot succeed.
+//! that the limit is reached waits inside the process.)
+//!
+//! Traffic has a share of the process's descriptors. When it is used up connections are taken and reset at once, so
+//! that clients go elsewhere instead of waiting for a node that is full; what is not traffic still has its own. Should the process run out
+//! all the same, the loop pauses and tries again, ever more slowly, instead of spinning on an accept that cannot succeed.
 
 use super::greeting::Greeting;
 use super::outcome::Outcome;
 use super::worker::Worker;
 use super::{http, tcp};
 use crate::config::{ListenerConfig, Protocol};
-use crate::net::is_out_of_descriptors;
+use crate::net::{DescriptorsTaken, is_out_of_descriptors, now_ms, reset_on_close};
 use crate::telemetry::{ListenerMetrics, Metrics, contained};
 use futures_util::FutureExt;
 use std::cell::Cell;
@@ -18,6 +21,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -28,6 +32,12 @@ use tokio::time::sleep;
 const PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
+/// Descriptors of a connection: its own, and its endpoint's.
+const DESCRIPTORS: usize = 2;
+
+/// Time between two lines in the log about connections that were reset for want of descriptors.
+const SHED_LOGGED_MS: u64 = 10_000;
+
 /// A listener, shared by all workers.
 pub struct Listener {
     /// Its name, by which the routing table knows its rules.
@@ -37,6 +47,8 @@ pub struct Listener {
     protocol: Protocol,
     metrics: ListenerMetrics,
     seats: Arc<Semaphore>,
+    /// When the log was last told of a connection that was shed; [`now_ms`], or 0.
+    shed_logged: AtomicU64,
 }
 
 impl Listener {
@@ -50,13 +62,29 @@ impl Listener {
             seats: Arc::new(Semaphore::new(
                 config.max_connections.min(Semaphore::MAX_PERMITS),
             )),
+            shed_logged: AtomicU64::new(0),
+        }
+    }
+
+    /// Resets a connection for which there are no descriptors, and counts it.
+    fn shed(&self, stream: &TcpStream) {
+        reset_on_close(stream);
+        self.metrics.connections.inc();
+        self.metrics.closed(Outcome::Exhausted.reason());
+        let (now, before) = (now_ms(), self.shed_logged.load(Ordering::Relaxed));
+        if before == 0 || now.saturating_sub(before) >= SHED_LOGGED_MS {
+            self.shed_logged.store(now.max(1), Ordering::Relaxed);
+            tracing::warn!(
+                listener = %self.name,
+                "connections are reset: traffic's share of the descriptors is used up"
+            );
         }
     }
 }
 
 /// A client connection that was let in.
 pub struct Accepted {
-    /// The connection; small writes leave at once.
+    /// The connection; its options are the listening socket's, so small writes leave at once.
     pub stream: TcpStream,
     /// The other end of it: the client, or a proxy in front of us.
     pub client: SocketAddr,
@@ -70,16 +98,22 @@ pub struct Seat {
     pub listener: Arc<Listener>,
     outcome: Cell<Outcome>,
     _permit: OwnedSemaphorePermit,
+    _descriptors: DescriptorsTaken,
 }
 
 impl Seat {
-    fn take(listener: &Arc<Listener>, permit: OwnedSemaphorePermit) -> Seat {
+    fn take(
+        listener: &Arc<Listener>,
+        permit: OwnedSemaphorePermit,
+        descriptors: DescriptorsTaken,
+    ) -> Seat {
         listener.metrics.connections.inc();
         listener.metrics.connections_active.inc();
         Seat {
             listener: listener.clone(),
             outcome: Cell::new(Outcome::ClientClosed),
             _permit: permit,
+            _descriptors: descriptors,
         }
     }
 
@@ -101,10 +135,13 @@ impl Drop for Seat {
 /// What the kernel has completed by then is still served: closing the socket would reset it.
 pub async fn accept(worker: Rc<Worker>, listener: Arc<Listener>, socket: TcpListener) {
     let draining = worker.draining.clone();
-    while let Some(accepted) = draining.run_until_cancelled(next(&listener, &socket)).await {
+    while let Some(accepted) = draining
+        .run_until_cancelled(next(&worker, &listener, &socket))
+        .await
+    {
         start(&worker, accepted);
     }
-    while let Some(accepted) = next(&listener, &socket).now_or_never() {
+    while let Some(accepted) = next(&worker, &listener, &socket).now_or_never() {
         start(&worker, accepted);
     }
 }
@@ -119,21 +156,23 @@ fn start(worker: &Rc<Worker>, accepted: Accepted) {
 }
 
 /// The next connection, once there is a seat for it.
-async fn next(listener: &Arc<Listener>, socket: &TcpListener) -> Accepted {
+async fn next(worker: &Worker, listener: &Arc<Listener>, socket: &TcpListener) -> Accepted {
     let mut pause = PAUSE;
     loop {
         match socket.accept().await {
             Ok((stream, client)) => {
                 failpoint!("traffic-accept");
+                let Some(descriptors) = worker.descriptors.take(DESCRIPTORS) else {
+                    listener.shed(&stream);
+                    continue;
+                };
                 let seats = listener.seats.clone();
                 let permit = seats.acquire_owned().await;
                 let permit = permit.expect("the seats of a listener are never closed");
-                // Fails only on a connection that is gone already, which the flow will notice.
-                let _ = stream.set_nodelay(true);
                 return Accepted {
                     stream,
                     client: SocketAddr::new(client.ip().to_canonical(), client.port()),
-                    seat: Seat::take(listener, permit),
+                    seat: Seat::take(listener, permit, descriptors),
                 };
             }
             Err(error) if concerns_one_connection(&error) => {}

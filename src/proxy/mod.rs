@@ -6,11 +6,12 @@
 //!            seat              who the client is   table.load() once   lease, dial, retry  bytes both ways       on drop
 //!              |                 |                   |                   |                   |
 //!   every exit:| no seat: wait   | proxy-refused     | no-route          | no-endpoints      | done
-//!              | no descriptors: | proxy-malformed   | bad-request       | connect-refused   | client-reset, client-closed
-//!              |   pause         | handshake-timeout | method-refused    | connect-failed    | upstream-reset, upstream-truncated
+//!              | exhausted       | proxy-malformed   | bad-request       | connect-refused   | client-reset, client-closed
+//!              |                 | handshake-timeout | method-refused    | connect-failed    | upstream-reset, upstream-truncated
 //!              |                 |                   | head-timeout      | connect-timeout   | upstream-closed, upstream-protocol
 //!              |                 |                   |                   | unresolved        | response-timeout, idle-timeout
-//!              |                 |                   |                   | exhausted         | drained, stopped
+//!              |                 |                   |                   | ports-exhausted   | drained, stopped
+//!              |                 |                   |                   | exhausted         |
 //! ```
 //! [`Outcome`] is that list; what each means for the client, the log and the metrics is one `match` each.
 //!
@@ -24,6 +25,7 @@
 //! | `http` | the flow of an HTTP connection: `client` its phases, `headers` what is changed, `forward` one request, `body` what follows the head |
 //! | `connect` | picking and dialling, with one retry; `hash_key` what a pick hashes |
 //! | `watch` | idle timeouts, deadlines and live byte counts, by one sweep per worker |
+//! | `options` | settings as the options of sockets |
 //! | `account`, `outcome` | the record, and how exchanges end |
 //!
 //! Invariants:
@@ -41,6 +43,7 @@ mod hash_key;
 mod headers;
 mod http;
 mod listener;
+mod options;
 mod origin;
 mod outcome;
 mod relay;
@@ -52,3 +55,4 @@ mod worker;
 pub use account::ACCESS;
 pub use outcome::{Outcome, Side};
 pub use serve::{BindError, Proxy, Serving};
+pub use worker::Means;

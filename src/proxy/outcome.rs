@@ -30,7 +30,9 @@ pub enum Outcome {
     ConnectFailed,
     /// The endpoint does not answer in time.
     ConnectTimeout,
-    /// This node has no descriptor or port left.
+    /// No source port is left towards the endpoint, or no source address.
+    PortsExhausted,
+    /// This node has no descriptor left.
     Exhausted,
     /// The head of the response did not come in time.
     ResponseTimeout,
@@ -85,6 +87,7 @@ impl Outcome {
             Outcome::ConnectRefused => "connect-refused",
             Outcome::ConnectFailed => "connect-failed",
             Outcome::ConnectTimeout => "connect-timeout",
+            Outcome::PortsExhausted => "ports-exhausted",
             Outcome::Exhausted => "exhausted",
             Outcome::ResponseTimeout => "response-timeout",
             Outcome::UpstreamProtocol => "upstream-protocol",
@@ -119,7 +122,11 @@ impl Outcome {
             | Outcome::UpstreamClosed
             | Outcome::UpstreamTruncated
             | Outcome::UpstreamReset => 502,
-            Outcome::NoEndpoints | Outcome::Exhausted | Outcome::Drained | Outcome::Stopped => 503,
+            Outcome::NoEndpoints
+            | Outcome::PortsExhausted
+            | Outcome::Exhausted
+            | Outcome::Drained
+            | Outcome::Stopped => 503,
             Outcome::ConnectTimeout | Outcome::ResponseTimeout => 504,
         }
     }
@@ -139,7 +146,8 @@ impl Outcome {
             Outcome::ConnectRefused => "the endpoint refuses connections",
             Outcome::ConnectFailed => "the endpoint cannot be reached",
             Outcome::ConnectTimeout => "the endpoint does not accept connections in time",
-            Outcome::Exhausted => "no resources left to reach an endpoint",
+            Outcome::PortsExhausted => "no source port is left towards the endpoint",
+            Outcome::Exhausted => "no descriptors left for another connection",
             Outcome::ResponseTimeout => "the endpoint does not respond in time",
             Outcome::UpstreamProtocol => "the endpoint's answer is not valid HTTP",
             Outcome::UpstreamClosed => "the endpoint closed the connection without a response",
@@ -178,6 +186,7 @@ impl Outcome {
             | Outcome::UpstreamReset => Side::Upstream,
             Outcome::NoRoute
             | Outcome::NoEndpoints
+            | Outcome::PortsExhausted
             | Outcome::Exhausted
             | Outcome::Drained
             | Outcome::Stopped => Side::Us,
@@ -192,6 +201,9 @@ impl From<&DialError> for Outcome {
             DialError::Refused { .. } => Outcome::ConnectRefused,
             DialError::Unreachable { .. } => Outcome::ConnectFailed,
             DialError::TimedOut { .. } => Outcome::ConnectTimeout,
+            DialError::PortsExhausted { .. } | DialError::SourceLost { .. } => {
+                Outcome::PortsExhausted
+            }
             DialError::Exhausted { .. } => Outcome::Exhausted,
         }
     }

@@ -1,7 +1,8 @@
 //! The whole data plane: every listener bound, then every worker started, later stopped together.
 
 use super::listener::Listener;
-use super::worker::{Worker, run};
+use super::options;
+use super::worker::{Means, Worker, run};
 use crate::config::ListenerConfig;
 use crate::net::{ensure_free, listen_shared};
 use crate::routing::RoutingTable;
@@ -32,6 +33,7 @@ pub struct Proxy {
     addrs: BTreeMap<String, SocketAddr>,
     /// By worker, the sockets in the order of `listeners`.
     sockets: Vec<Vec<TcpListener>>,
+    means: Means,
 }
 
 /// A listener's address cannot be bound.
@@ -59,6 +61,7 @@ impl Proxy {
             listeners: listeners.to_vec(),
             addrs: BTreeMap::new(),
             sockets: (0..workers).map(|_| Vec::new()).collect(),
+            means: Means::default(),
         };
         for listener in listeners {
             proxy.bind_one(listener).map_err(|source| BindError {
@@ -70,13 +73,19 @@ impl Proxy {
         Ok(proxy)
     }
 
+    /// Gives traffic these means instead of whatever there is.
+    pub fn with(self, means: Means) -> Proxy {
+        Proxy { means, ..self }
+    }
+
     fn bind_one(&mut self, listener: &ListenerConfig) -> io::Result<()> {
         let mut addr = listener.bind;
         if addr.port() != 0 {
             ensure_free(addr)?;
         }
         for sockets in &mut self.sockets {
-            let socket = listen_shared(addr)?;
+            let options = options::of_listener(&listener.socket);
+            let socket = listen_shared(addr, listener.socket.backlog, &options)?;
             addr = socket.local_addr()?;
             sockets.push(socket);
         }
@@ -107,6 +116,7 @@ impl Proxy {
                 table: table.clone(),
                 sockets: listeners.iter().cloned().zip(sockets).collect(),
                 stopping: stopping.clone(),
+                means: self.means.clone(),
             };
             workers.push(start.on_thread(number)?);
         }
@@ -171,6 +181,7 @@ struct Start {
     table: Arc<ArcSwap<RoutingTable>>,
     sockets: Sockets<TcpListener>,
     stopping: watch::Receiver<Option<Instant>>,
+    means: Means,
 }
 
 impl Start {
@@ -195,7 +206,7 @@ impl Start {
             Ok(prepared) => prepared,
             Err(error) => return drop(started.send(Err(error))),
         };
-        let worker = Rc::new(Worker::new(self.table));
+        let worker = Rc::new(Worker::new(self.table, self.means));
         let _ = started.send(Ok(()));
         runtime.block_on(run(worker, sockets, self.stopping));
     }

@@ -17,11 +17,12 @@ use super::listener::{Listener, accept};
 use super::outcome::Outcome;
 use super::relay::Stock;
 use super::watch::{SWEEP, Watches};
-use crate::net::now_ms;
+use crate::net::{Descriptors, now_ms};
 use crate::routing::RoutingTable;
-use crate::upstream::Idle;
+use crate::upstream::{Dialer, Idle};
 use arc_swap::ArcSwap;
 use std::cell::Cell;
+use std::net::IpAddr;
 use std::panic::resume_unwind;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -37,6 +38,25 @@ use tokio_util::task::TaskTracker;
 /// a flow that is stuck outside its socket could need it.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// What the node lets its traffic have.
+#[derive(Clone)]
+pub struct Means {
+    /// Addresses that connections to endpoints come from, in turn; empty leaves it to the kernel.
+    pub source_addresses: Vec<IpAddr>,
+    /// Descriptors for connections and pipes.
+    pub descriptors: Arc<Descriptors>,
+}
+
+impl Default for Means {
+    /// Whatever there is.
+    fn default() -> Means {
+        Means {
+            source_addresses: Vec::new(),
+            descriptors: Descriptors::unlimited(),
+        }
+    }
+}
+
 /// What the flows of one worker share.
 pub struct Worker {
     /// The routing table in use.
@@ -45,6 +65,10 @@ pub struct Worker {
     pub watches: Watches,
     /// Free buffers and pipes of the relays.
     pub stock: Stock,
+    /// What connects to endpoints.
+    pub dialer: Dialer,
+    /// Descriptors for connections.
+    pub descriptors: Arc<Descriptors>,
     /// HTTP connections to endpoints that wait for a request.
     pub idle: Idle<RequestBody>,
     /// Every flow.
@@ -56,12 +80,14 @@ pub struct Worker {
 
 impl Worker {
     /// A worker without connections.
-    pub fn new(table: Arc<ArcSwap<RoutingTable>>) -> Worker {
+    pub fn new(table: Arc<ArcSwap<RoutingTable>>, means: Means) -> Worker {
         Worker {
             table,
             watches: Watches::default(),
-            stock: Stock::default(),
-            idle: Idle::default(),
+            stock: Stock::new(means.descriptors.clone()),
+            dialer: Dialer::new(&means.source_addresses),
+            idle: Idle::new(means.descriptors.clone()),
+            descriptors: means.descriptors,
             tasks: TaskTracker::new(),
             draining: CancellationToken::new(),
             random: Cell::new(rand::random()),

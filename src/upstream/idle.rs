@@ -6,6 +6,7 @@
 
 use super::Connection;
 use crate::balance::{Endpoint, EndpointState};
+use crate::net::{Descriptors, DescriptorsTaken};
 use hyper::body::Body;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -24,21 +25,20 @@ const MAX_AGE_MS: u64 = 30_000;
 pub struct Idle<B: Body + 'static> {
     /// By address of the endpoint's state, which each entry keeps alive, so that it names one endpoint only.
     endpoints: RefCell<HashMap<usize, Kept<B>>>,
+    descriptors: Arc<Descriptors>,
 }
 
 struct Kept<B: Body + 'static> {
     state: Arc<EndpointState>,
     address: Arc<str>,
     /// Oldest first.
-    connections: Vec<(u64, Connection<B>)>,
+    connections: Vec<Waiting<B>>,
 }
 
-impl<B: Body + 'static> Default for Idle<B> {
-    fn default() -> Idle<B> {
-        Idle {
-            endpoints: RefCell::new(HashMap::new()),
-        }
-    }
+struct Waiting<B: Body + 'static> {
+    since_ms: u64,
+    connection: Connection<B>,
+    _descriptor: DescriptorsTaken,
 }
 
 impl<B> Idle<B>
@@ -47,14 +47,23 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
+    /// None so far; each will take one of `descriptors` while it is kept, if there is one to spare.
+    pub fn new(descriptors: Arc<Descriptors>) -> Idle<B> {
+        let endpoints = RefCell::default();
+        Idle {
+            endpoints,
+            descriptors,
+        }
+    }
+
     /// A connection to `endpoint` that is ready for a request, if there is one.
     pub fn take(&self, endpoint: &Endpoint, now_ms: u64) -> Option<Connection<B>> {
         let mut endpoints = self.endpoints.borrow_mut();
         let kept = endpoints.get_mut(&key(endpoint))?;
-        while let Some((since, mut connection)) = kept.connections.pop() {
-            let usable = kept.address == endpoint.address && !is_old(since, now_ms);
-            if usable && connection.is_reusable() {
-                return Some(connection);
+        while let Some(mut waiting) = kept.connections.pop() {
+            let usable = kept.address == endpoint.address && !is_old(waiting.since_ms, now_ms);
+            if usable && waiting.connection.is_reusable() {
+                return Some(waiting.connection);
             }
         }
         None
@@ -65,6 +74,9 @@ where
         if endpoint.state.retire_at().is_some() || !connection.is_reusable() {
             return;
         }
+        let Some(descriptor) = self.descriptors.take_spare(1) else {
+            return;
+        };
         let mut endpoints = self.endpoints.borrow_mut();
         let kept = endpoints.entry(key(endpoint)).or_insert_with(|| Kept {
             state: endpoint.state.clone(),
@@ -76,7 +88,11 @@ where
             kept.connections.clear();
         }
         if kept.connections.len() < MAX_IDLE {
-            kept.connections.push((now_ms, connection));
+            kept.connections.push(Waiting {
+                since_ms: now_ms,
+                connection,
+                _descriptor: descriptor,
+            });
         }
     }
 
@@ -87,7 +103,7 @@ where
                 return false;
             }
             kept.connections
-                .retain_mut(|(since, c)| !is_old(*since, now_ms) && c.is_reusable());
+                .retain_mut(|w| !is_old(w.since_ms, now_ms) && w.connection.is_reusable());
             !kept.connections.is_empty()
         });
     }

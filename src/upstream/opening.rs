@@ -4,7 +4,8 @@
 //! dial --> announcement (PROXY header) --> connection          all of it within the connect timeout
 //! ```
 
-use super::dial::{DialError, dial};
+use super::dial::{DialError, Dialer};
+use crate::net::SocketOptions;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -12,6 +13,10 @@ use tokio::time::{Instant, timeout_at};
 
 /// What is to be opened.
 pub struct Opening<'a> {
+    /// What connects.
+    pub dialer: &'a Dialer,
+    /// What the connection's socket has.
+    pub options: &'a SocketOptions,
     /// The endpoint's `host:port`.
     pub address: &'a str,
     /// Longest time for all of it.
@@ -30,7 +35,8 @@ impl Opening<'_> {
     /// Dropping the future closes the attempt.
     pub async fn open(&self) -> Result<TcpStream, DialError> {
         let deadline = Instant::now() + self.within;
-        let mut stream = dial(self.address, self.within).await?;
+        let dialled = self.dialer.dial(self.address, self.within, self.options);
+        let mut stream = dialled.await?;
         if self.announcement.is_empty() {
             return Ok(stream);
         }

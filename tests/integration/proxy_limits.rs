@@ -1,8 +1,8 @@
 //! What happens at a limit: further clients wait, and the wait costs nothing.
 #![allow(clippy::unwrap_used)] // a client or endpoint that cannot do its part has failed its test
 
-use crate::support::soon;
 use crate::support::traffic::Setup;
+use crate::support::{eventually, soon};
 use std::fs::{self, File};
 use std::io::{Read, Seek};
 use std::net::SocketAddr;
@@ -12,6 +12,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 use zoogate::config::Protocol;
+use zoogate::net::Descriptors;
+use zoogate::proxy::Means;
 
 #[tokio::test]
 async fn the_limit_leaves_further_clients_waiting() {
@@ -117,4 +119,43 @@ async fn echoes(addr: SocketAddr) -> bool {
     };
     let mut byte = [0];
     client.write_all(b"x").await.is_ok() && client.read_exact(&mut byte).await.is_ok()
+}
+
+#[tokio::test]
+async fn without_descriptors_left_to_traffic_clients_are_reset_at_once() {
+    let endpoint = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let traffic = Setup {
+        means: Means {
+            descriptors: Descriptors::new(5),
+            ..Means::default()
+        },
+        ..Setup::new(Protocol::Tcp, &[endpoint.local_addr().unwrap()])
+    }
+    .start();
+    let first = TcpStream::connect(traffic.addr).await.unwrap();
+    soon(endpoint.accept()).await.unwrap();
+    let _second = TcpStream::connect(traffic.addr).await.unwrap();
+    soon(endpoint.accept()).await.unwrap();
+    for _ in 0..3 {
+        assert!(soon(is_reset(traffic.addr)).await);
+    }
+    assert_eq!(traffic.closed("exhausted"), 3.0);
+    // By RST: an orderly end would wait for the endpoint's.
+    first.set_zero_linger().unwrap();
+    drop(first);
+    eventually("descriptors are given back", || {
+        traffic.closed("client-reset") == 1.0
+    })
+    .await;
+    let _third = TcpStream::connect(traffic.addr).await.unwrap();
+    soon(endpoint.accept()).await.unwrap();
+    assert_eq!(traffic.closed("exhausted"), 3.0);
+}
+
+/// Whether a client gets a reset, before it has noticed that it is connected or afterwards.
+async fn is_reset(addr: SocketAddr) -> bool {
+    match TcpStream::connect(addr).await {
+        Ok(mut client) => client.read(&mut [0]).await.is_err(),
+        Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+    }
 }

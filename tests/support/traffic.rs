@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use zoogate::balance::{Balancer, Endpoint, EndpointState};
 use zoogate::config::{ListenerConfig, Protocol, ServiceName, ServicePolicy};
-use zoogate::proxy::{Proxy, Serving};
+use zoogate::proxy::{Means, Proxy, Serving};
 use zoogate::routing::{Notes, RoutingTable, Rule, Service};
 use zoogate::telemetry::Metrics;
 
@@ -20,6 +20,7 @@ pub struct Setup {
     pub workers: usize,
     pub host: Option<&'static str>,
     pub listener: ListenerConfig,
+    pub means: Means,
 }
 
 impl Setup {
@@ -31,6 +32,7 @@ impl Setup {
             workers: 1,
             host: None,
             listener: ListenerConfig::new("front", "127.0.0.1:0".parse().unwrap(), protocol),
+            means: Means::default(),
         }
     }
 
@@ -54,6 +56,7 @@ impl Setup {
         let endpoints: Vec<_> = self.endpoints.iter().map(endpoint).collect();
         let table = Arc::new(ArcSwap::from_pointee(RoutingTable::default()));
         let proxy = Proxy::bind(&[listener], self.workers).unwrap();
+        let proxy = proxy.with(self.means);
         let addr = proxy.local_addrs()["front"];
         let serving = proxy.serve(table.clone(), &metrics).unwrap();
         let traffic = Traffic {

@@ -1,9 +1,11 @@
 //! `[[listener]]` and its rules.
 
-use super::text;
+use super::{socket, text};
 use crate::config::report::Report;
 use crate::config::walk::{Key, Value};
-use crate::config::{ListenerConfig, Protocol, RuleConfig, ServiceName, limits, words};
+use crate::config::{
+    ListenerConfig, ListenerSocket, Protocol, RuleConfig, ServiceName, limits, words,
+};
 use ipnet::IpNet;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -20,6 +22,7 @@ pub(super) struct ListenerDraft {
     max_connections: Option<usize>,
     accept_proxy: Option<Spanned<Vec<IpNet>>>,
     handshake_timeout: Option<Duration>,
+    socket: ListenerSocket,
 }
 
 /// One of a listener's rules as written.
@@ -55,6 +58,31 @@ pub(super) const KEYS: &[Key<ListenerDraft>] = &[
     }),
     Key::optional("handshake_timeout", |listener, value| {
         listener.handshake_timeout = value.duration(limits::HANDSHAKE_TIMEOUT);
+    }),
+    Key::optional("backlog", |listener, value| {
+        if let Some(backlog) = value.integer(limits::BACKLOG) {
+            listener.socket.backlog = backlog as u32;
+        }
+    }),
+    Key::optional("keepalive", |listener, value| {
+        if let Some(keepalive) = socket::keepalive(value) {
+            listener.socket.keepalive = keepalive;
+        }
+    }),
+    Key::optional("user_timeout", |listener, value| {
+        if let Some(timeout) = value.duration(limits::USER_TIMEOUT) {
+            listener.socket.user_timeout = timeout;
+        }
+    }),
+    Key::optional("receive_buffer", |listener, value| {
+        if let Some(bytes) = socket::buffer(value) {
+            listener.socket.receive_buffer = bytes;
+        }
+    }),
+    Key::optional("send_buffer", |listener, value| {
+        if let Some(bytes) = socket::buffer(value) {
+            listener.socket.send_buffer = bytes;
+        }
     }),
 ];
 
@@ -156,6 +184,7 @@ impl ListenerDraft {
             max_connections: self.max_connections.unwrap_or(default.max_connections),
             accept_proxy: self.accept_proxy.map(Spanned::into_inner),
             handshake_timeout: self.handshake_timeout.unwrap_or(default.handshake_timeout),
+            socket: self.socket,
             ..default
         })
     }

@@ -9,6 +9,7 @@ mod ensemble;
 mod listener;
 mod node;
 mod service;
+mod socket;
 mod syntax;
 mod text;
 mod tls;
@@ -111,7 +112,9 @@ pub(super) fn known_keys() -> Vec<(&'static str, &'static str)> {
         named("admin", admin::KEYS),
         named("listener", listener::KEYS),
         named("listener.rules", listener::RULE),
+        named("listener.keepalive", socket::KEEPALIVE),
         named("service", service::KEYS),
+        named("service.keepalive", socket::KEEPALIVE),
         named("service.endpoints", service::ENDPOINT),
     ]
     .concat()

@@ -3,7 +3,8 @@
 use super::text;
 use crate::config::report::Report;
 use crate::config::walk::Key;
-use crate::config::{DEFAULT_DATA_DIR, NodeConfig, limits};
+use crate::config::{DEFAULT_DATA_DIR, NodeConfig, limits, words};
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// `[node]` as written.
@@ -13,6 +14,8 @@ pub(super) struct NodeDraft {
     zone: Option<String>,
     data_dir: Option<PathBuf>,
     workers: Option<usize>,
+    source_addresses: Vec<IpAddr>,
+    reserved_descriptors: Option<usize>,
 }
 
 pub(super) const KEYS: &[Key<NodeDraft>] = &[
@@ -25,6 +28,17 @@ pub(super) const KEYS: &[Key<NodeDraft>] = &[
         node.workers = value
             .integer(limits::WORKERS)
             .map(|workers| workers as usize);
+    }),
+    Key::optional("source_addresses", |node, value| {
+        let read = value.elements(limits::SOURCE_ADDRESSES, |value| {
+            value.parsed(source_address)
+        });
+        node.source_addresses = read.unwrap_or_default();
+    }),
+    Key::optional("reserved_descriptors", |node, value| {
+        node.reserved_descriptors = value
+            .integer(limits::RESERVED_DESCRIPTORS)
+            .map(|reserved| reserved as usize);
     }),
 ];
 
@@ -46,7 +60,23 @@ impl NodeDraft {
             zone: self.zone,
             data_dir: self.data_dir.unwrap_or_else(|| DEFAULT_DATA_DIR.into()),
             workers: self.workers.unwrap_or_else(cores),
+            source_addresses: self.source_addresses,
+            reserved_descriptors: self.reserved_descriptors,
         })
+    }
+}
+
+/// One IP address of this machine.
+fn source_address(text: &str) -> Result<IpAddr, String> {
+    let shown = words::shortened(text);
+    match text.parse::<IpAddr>() {
+        Ok(address) if address.is_unspecified() || address.is_multicast() => Err(format!(
+            "{shown:?} is no address that a connection can come from"
+        )),
+        Ok(address) => Ok(address),
+        Err(_) => Err(format!(
+            "{shown:?} is not an IP address without port, such as \"10.0.0.1\" or \"2001:db8::1\""
+        )),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `[service.<name>]`, and the same keys in a service's znode.
 
-use super::text;
+use super::{socket, text};
 use crate::config::walk::{Key, Value};
 use crate::config::{HashKey, SendProxy, ServiceSettings, StaticEndpoint, Strategy, limits, words};
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,6 +34,12 @@ pub(super) const KEYS: &[Key<ServiceSettings>] = &[
     Key::optional("send_proxy", |service, value| {
         let choice = |name: &str| words::choice("send_proxy", name, &SendProxy::NAMES, &[]);
         service.send_proxy = value.parsed(choice);
+    }),
+    Key::optional("keepalive", |service, value| {
+        service.keepalive = socket::keepalive(value);
+    }),
+    Key::optional("user_timeout", |service, value| {
+        service.user_timeout = value.duration(limits::USER_TIMEOUT);
     }),
     Key::optional("endpoints", |service, value| {
         service.endpoints = read_endpoints(value);

@@ -7,6 +7,14 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
+fn probes(idle: u64, interval: u64, probes: u32) -> Keepalive {
+    Keepalive::Probes {
+        idle: seconds(idle),
+        interval: seconds(interval),
+        probes,
+    }
+}
+
 #[test]
 fn an_empty_file_is_all_defaults() {
     let config = parsed("");
@@ -15,6 +23,8 @@ fn an_empty_file_is_all_defaults() {
     assert_eq!(config.node.data_dir, Path::new("/var/lib/zoogate"));
     let cores = std::thread::available_parallelism().unwrap().get();
     assert_eq!(config.node.workers, cores.min(256));
+    assert!(config.node.source_addresses.is_empty());
+    assert_eq!(config.node.reserved_descriptors, None);
     assert_eq!(config.ensemble, None);
     assert_eq!(
         config.zookeeper,
@@ -58,6 +68,7 @@ fn optional_keys_of_an_ensemble_and_a_listener_have_defaults() {
     assert_eq!(listener.max_connections, 8192);
     assert_eq!(listener.accept_proxy, None);
     assert_eq!(listener.handshake_timeout, seconds(10));
+    assert_eq!(listener.socket, ListenerSocket::default());
 }
 
 #[test]
@@ -70,6 +81,8 @@ fn a_policy_without_settings_is_the_documented_one() {
     assert_eq!(policy.idle_timeout, seconds(300));
     assert_eq!(policy.drain_timeout, seconds(30));
     assert_eq!(policy.send_proxy, SendProxy::Off);
+    assert_eq!(policy.keepalive, probes(60, 10, 6));
+    assert_eq!(policy.user_timeout, Duration::ZERO);
     assert!(policy.endpoints.is_empty() && policy.weights.is_empty() && policy.drain.is_empty());
 }
 
@@ -96,7 +109,9 @@ fn every_key_reaches_its_field() {
             name: "n1".into(),
             zone: Some("a".into()),
             data_dir: "data".into(),
-            workers: 2
+            workers: 2,
+            source_addresses: vec!["10.0.0.1".parse().unwrap(), "2001:db8::1".parse().unwrap()],
+            reserved_descriptors: Some(100),
         }
     );
     let ensemble = config.ensemble.unwrap();
@@ -114,6 +129,15 @@ fn every_key_reaches_its_field() {
     let networks = ["10.0.0.0/8", "fd00::1/128"].map(|network| network.parse().unwrap());
     assert_eq!(db.accept_proxy.as_deref(), Some(&networks[..]));
     assert_eq!(db.handshake_timeout, seconds(3));
+    let socket = ListenerSocket {
+        backlog: 100,
+        keepalive: probes(30, 10, 3),
+        user_timeout: Duration::from_millis(1500),
+        receive_buffer: 65_536,
+        send_buffer: 131_072,
+    };
+    assert_eq!(db.socket, socket);
+    assert_eq!(web.socket.keepalive, Keepalive::Off);
     let all_to_db = RuleConfig {
         host: None,
         path: None,
@@ -133,6 +157,8 @@ fn settings_in_the_tree_have_the_keys_of_a_service_section() {
         idle_timeout = "1h"
         drain_timeout = "0s"
         send_proxy = "v2"
+        keepalive = { interval = "5s" }
+        user_timeout = "1m"
         endpoints = ["10.0.0.5:80", { address = "[::1]:80", weight = 7 }]
         weights = { "10.0.0.5:80" = 3, web-1 = 65_535 }
         drain = ["web-2"]
@@ -152,6 +178,8 @@ fn settings_in_the_tree_have_the_keys_of_a_service_section() {
             idle_timeout: Some(seconds(3600)),
             drain_timeout: Some(Duration::ZERO),
             send_proxy: Some(SendProxy::V2),
+            keepalive: Some(probes(60, 5, 6)),
+            user_timeout: Some(seconds(60)),
             endpoints: Some(vec![endpoint("10.0.0.5:80", 1), endpoint("[::1]:80", 7)]),
             weights: Some([("10.0.0.5:80".into(), 3), ("web-1".into(), 65_535)].into()),
             drain: Some(["web-2".into()].into()),

@@ -7,6 +7,7 @@ mod exposure;
 mod front;
 mod reload;
 mod robustness;
+mod sockets;
 mod zookeeper;
 
 use super::*;
@@ -18,6 +19,8 @@ name = "n1"
 zone = "a"
 data_dir = "data"
 workers = 2
+source_addresses = ["10.0.0.1", "2001:db8::1"]
+reserved_descriptors = 100
 [ensemble]
 listen = "127.0.0.1:2888"
 members = { n1 = "127.0.0.1:2888", n2 = "10.0.0.2:2888", n3 = "n3.example:2888" }
@@ -33,6 +36,7 @@ name = "web"
 bind = "127.0.0.1:8080"
 protocol = "http"
 rules = [{ host = "Shop.Example", path = "/api/", service = "api" }, { service = "web" }]
+keepalive = "off"
 [[listener]]
 name = "db"
 bind = "127.0.0.1:5432"
@@ -41,6 +45,11 @@ service = "db"
 max_connections = 10
 accept_proxy = ["10.0.0.0/8", "fd00::1"]
 handshake_timeout = "3s"
+backlog = 100
+keepalive = { idle = "30s", probes = 3 }
+user_timeout = "1s 500ms"
+receive_buffer = 65_536
+send_buffer = 131_072
 [service.web]
 strategy = "weighted"
 "#;

@@ -24,12 +24,13 @@ mod tests;
 
 use super::outcome::Outcome;
 use super::watch::Watch;
-use crate::net::reset_on_close;
+use crate::net::{Descriptors, reset_on_close};
 use buffers::Buffers;
 use bytes::Bytes;
 use direction::{Direction, Fault};
 use pipes::Pipes;
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::Poll;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -69,13 +70,20 @@ impl<S> From<S> for Peer<S> {
 }
 
 /// What the relays of one worker share.
-#[derive(Default)]
 pub struct Stock {
     buffers: Buffers,
     pipes: Pipes,
 }
 
 impl Stock {
+    /// Nothing yet; pipes will take of `descriptors`.
+    pub fn new(descriptors: Arc<Descriptors>) -> Stock {
+        Stock {
+            buffers: Buffers::default(),
+            pipes: Pipes::new(descriptors),
+        }
+    }
+
     /// To be called at every sweep: what was not needed for long goes back to the system.
     pub fn sweep(&self) {
         self.pipes.sweep();

@@ -6,12 +6,13 @@
 //!
 //! Invariant: a free pipe is empty. One with bytes of a broken stream in it is closed, never given back.
 
+use crate::net::{Descriptors, DescriptorsTaken};
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// Room in a pipe, in bytes, and so the most a slow receiver's stream holds in one direction. Raising it saves a
 /// pair of system calls per megabyte and no more, leaves the cache, and lets fewer pipes exist: all pipes of a user without
@@ -27,16 +28,22 @@ pub struct Pipe {
     read: OwnedFd,
     write: OwnedFd,
     open: Rc<Cell<usize>>,
+    _descriptors: DescriptorsTaken,
 }
 
 impl Pipe {
-    fn open(open: &Rc<Cell<usize>>) -> Result<Pipe, Errno> {
+    fn open(open: &Rc<Cell<usize>>, descriptors: DescriptorsTaken) -> io::Result<Pipe> {
         let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
         // Refused to a user whose pipes have no room left; one of the default size would stall more than it helps.
         fcntl_setpipe_size(&write, PIPE)?;
         open.set(open.get() + 1);
         let open = open.clone();
-        Ok(Pipe { read, write, open })
+        Ok(Pipe {
+            read,
+            write,
+            open,
+            _descriptors: descriptors,
+        })
     }
 
     /// Moves what `socket` has received into the empty pipe; 0 at its end.
@@ -81,7 +88,6 @@ impl Drop for Pipe {
 }
 
 /// The pipes of one worker.
-#[derive(Default)]
 pub struct Pipes {
     free: RefCell<Vec<Pipe>>,
     /// Fewest free ones since the last sweep: nobody needed these.
@@ -89,9 +95,21 @@ pub struct Pipes {
     open: Rc<Cell<usize>>,
     /// The system gave none; it is asked again after the next sweep.
     refused: Cell<bool>,
+    descriptors: Arc<Descriptors>,
 }
 
 impl Pipes {
+    /// None yet; each will take two of `descriptors`, if they can be spared.
+    pub fn new(descriptors: Arc<Descriptors>) -> Pipes {
+        Pipes {
+            free: RefCell::default(),
+            spare: Cell::new(0),
+            open: Rc::default(),
+            refused: Cell::new(false),
+            descriptors,
+        }
+    }
+
     /// An empty pipe, if there is one to be had.
     pub fn take(&self) -> Option<Pipe> {
         let mut free = self.free.borrow_mut();
@@ -104,7 +122,8 @@ impl Pipes {
         if self.refused.get() || self.open.get() >= MOST {
             return None;
         }
-        let opened = Pipe::open(&self.open);
+        let descriptors = self.descriptors.take_spare(2)?;
+        let opened = Pipe::open(&self.open, descriptors);
         if let Err(error) = &opened {
             tracing::debug!(%error, "no more pipes, bulk is copied");
             self.refused.set(true);
@@ -139,7 +158,7 @@ mod tests {
 
     #[test]
     fn pipes_are_reused_bounded_and_closed_when_nobody_needs_them() {
-        let pipes = Pipes::default();
+        let pipes = Pipes::new(Descriptors::unlimited());
         let first = pipes.take().unwrap();
         pipes.give(first);
         pipes.give(pipes.take().unwrap());
@@ -163,8 +182,15 @@ mod tests {
 
     #[test]
     fn a_pipe_of_a_broken_stream_is_closed() {
-        let pipes = Pipes::default();
+        let pipes = Pipes::new(Descriptors::unlimited());
         drop(pipes.take());
         assert_eq!(pipes.open.get(), 0);
+    }
+
+    #[test]
+    fn connections_come_before_pipes() {
+        let pipes = Pipes::new(Descriptors::new(10));
+        let all: Vec<_> = std::iter::from_fn(|| pipes.take()).collect();
+        assert_eq!(all.len(), 4, "nine descriptors, the tenth is for others");
     }
 }

@@ -15,6 +15,10 @@ async fn connection() -> (TcpStream, TcpStream) {
     (near.unwrap(), far.unwrap().0)
 }
 
+fn stock() -> Stock {
+    Stock::new(Descriptors::unlimited())
+}
+
 fn bytes(size: usize) -> Vec<u8> {
     (0..size)
         .map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8)
@@ -46,7 +50,7 @@ async fn carried(stock: &Stock, bytes: &[u8], change: impl FnOnce(&TcpStream)) -
 
 #[tokio::test]
 async fn bulk_goes_through_one_pipe_that_is_back_at_the_end() {
-    let stock = Stock::default();
+    let stock = stock();
     let sent = bytes(20 << 20);
     let heard = carried(&stock, &sent, |_| {}).await;
     assert_eq!(xxh3_64(&heard), xxh3_64(&sent));
@@ -55,7 +59,7 @@ async fn bulk_goes_through_one_pipe_that_is_back_at_the_end() {
 
 #[tokio::test]
 async fn small_messages_use_no_pipe() {
-    let stock = Stock::default();
+    let stock = stock();
     let sent = bytes(3 * buffers::SMALL);
     assert!(carried(&stock, &sent, |_| {}).await == sent);
     assert_eq!(stock.pipes.counted(), (0, 0));
@@ -63,7 +67,7 @@ async fn small_messages_use_no_pipe() {
 
 #[tokio::test]
 async fn without_pipes_bulk_is_copied() {
-    let stock = Stock::default();
+    let stock = stock();
     let taken: Vec<_> = std::iter::from_fn(|| stock.pipes.take()).collect();
     let sent = bytes(5 << 20);
     assert!(carried(&stock, &sent, |_| {}).await == sent);
@@ -73,7 +77,7 @@ async fn without_pipes_bulk_is_copied() {
 /// Linux splices to no file that was opened for appending, sockets included.
 #[tokio::test]
 async fn a_socket_that_cannot_be_spliced_to_is_copied_to_without_a_gap() {
-    let stock = Stock::default();
+    let stock = stock();
     let sent = bytes(5 << 20);
     let append = |socket: &TcpStream| {
         let flags = fcntl_getfl(socket).unwrap();
