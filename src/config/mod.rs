@@ -186,6 +186,8 @@ impl ListenerConfig {
 pub enum Protocol {
     /// Bytes.
     Tcp,
+    /// TLS, which is not ended here: bytes that begin with the name of a host.
+    Tls,
     /// HTTP/1.1.
     Http,
 }
@@ -195,6 +197,7 @@ impl Protocol {
     pub fn as_str(self) -> &'static str {
         match self {
             Protocol::Tcp => "tcp",
+            Protocol::Tls => "tls",
             Protocol::Http => "http",
         }
     }
@@ -203,6 +206,8 @@ impl Protocol {
 /// A match and the service it leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleConfig {
+    /// Lower-case name in a ClientHello; `*.example` matches any subdomain; absent matches all.
+    pub sni: Option<String>,
     /// Lower-case host without port; `*.example` matches any subdomain; absent matches all.
     pub host: Option<String>,
     /// Path prefix; absent matches all.

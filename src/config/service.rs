@@ -42,6 +42,8 @@ pub enum HashKey {
     Path,
     /// The value of a query parameter; the client's address when absent or on `tcp`.
     Query(String),
+    /// The host name in the client's ClientHello; its address when absent.
+    Sni,
     /// The value of the TLV of that type in the PROXY header that came with the client; its address when absent.
     ProxyTlv(u8),
 }

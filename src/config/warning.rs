@@ -36,7 +36,7 @@ fn unreachable_rule(listener: &ListenerConfig) -> Option<String> {
     let matches_all = listener
         .rules
         .iter()
-        .position(|rule| rule.host.is_none() && rule.path.is_none())?;
+        .position(|rule| rule.sni.is_none() && rule.host.is_none() && rule.path.is_none())?;
     (matches_all + 1 < listener.rules.len()).then(|| {
         format!(
             "listener {:?}: rule {} matches everything, so the rules after it are never used",

@@ -21,9 +21,9 @@ pub use socket::{
 #[cfg(test)]
 pub use tls::fixture;
 pub use tls::{
-    AcceptedTls, CertificateFacts, ClientAuthorities, ClientFiles, ClientTls, Files, Live,
-    NotTheNode, PeerFiles, PeerTls, ServerTls, TlsError, TlsFailure, TlsFiles, certificate_facts,
-    check_pair, node_uri,
+    AcceptedTls, Alert, CertificateFacts, ClientAuthorities, ClientFiles, ClientTls, Files, Hello,
+    HelloError, HelloReader, Live, MAX_HELLO, NotTheNode, PeerFiles, PeerTls, ServerTls, TlsError,
+    TlsFailure, TlsFiles, certificate_facts, check_pair, node_uri,
 };
 // One place says where sockets come from, so that a simulated network can take their place.
 #[cfg(feature = "simulation")]

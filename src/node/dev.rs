@@ -160,6 +160,7 @@ fn node_config(index: u16, free_ports: bool, dir: &Path) -> Config {
     let service = ServiceName::new(SERVICE).expect("a valid name");
     let listener = |name: &str, bind, protocol| ListenerConfig {
         rules: vec![RuleConfig {
+            sni: None,
             host: None,
             path: None,
             service: service.clone(),

@@ -15,7 +15,7 @@ use super::watch::Patience;
 use crate::balance::Endpoint;
 use crate::config::Strategy;
 use crate::net::now_ms;
-use crate::routing::Service;
+use crate::routing::{Asked, Service};
 use crate::upstream::{Connection, Idle};
 use hyper::body::Incoming;
 use hyper::header::{HOST, HeaderValue};
@@ -110,7 +110,12 @@ fn route(client: &Client, turn: &mut Turn, parts: &Parts) -> Result<Arc<Service>
         path: path.to_owned(),
     });
     let table = client.worker.table.load();
-    let service = table.route(&client.listener.name, host.as_deref(), path);
+    let asked = Asked {
+        sni: client.origin.sni.as_deref(),
+        host: host.as_deref(),
+        path,
+    };
+    let service = table.route(&client.listener.name, &asked);
     let service = service.cloned().ok_or(Outcome::NoRoute)?;
     client.watch.routed(service.clone());
     Ok(service)

@@ -19,6 +19,7 @@ fn client_key(client: IpAddr) -> u64 {
 /// The hash of the part of a connection that `key` names; of the client's address when it has no such part.
 pub fn connection_key(key: &HashKey, origin: &Origin) -> u64 {
     let part = match key {
+        HashKey::Sni => origin.sni.as_deref().map(str::as_bytes),
         HashKey::ProxyTlv(kind) => origin.tlvs.find(TlvKind(*kind)),
         HashKey::ClientAddress
         | HashKey::Header(_)
@@ -32,7 +33,7 @@ pub fn connection_key(key: &HashKey, origin: &Origin) -> u64 {
 /// The hash of the part of `request` that `key` names; if the request has no such part, of its connection's.
 pub fn request_key(key: &HashKey, request: &Parts, origin: &Origin) -> u64 {
     let part = match key {
-        HashKey::ClientAddress | HashKey::ProxyTlv(_) => None,
+        HashKey::ClientAddress | HashKey::Sni | HashKey::ProxyTlv(_) => None,
         HashKey::Header(name) => request.headers.get(name).map(|v| v.as_bytes()),
         HashKey::Cookie(name) => cookie(&request.headers, name),
         HashKey::Path => Some(request.uri.path().as_bytes()),
@@ -76,11 +77,18 @@ mod tests {
         told.tlvs = tlvs(&[0xea, 0, 3, b'v', b'p', b'c']);
         let key = HashKey::ProxyTlv(0xea);
         assert_eq!(connection_key(&key, &told), xxh3_64(b"vpc"));
+        let mut named = from("192.0.2.7:1");
+        named.sni = Some("shop.example".into());
+        assert_eq!(
+            connection_key(&HashKey::Sni, &named),
+            xxh3_64(b"shop.example")
+        );
         let client = xxh3_64(&[192, 0, 2, 7]);
         for (key, origin) in [
             (HashKey::ProxyTlv(0xeb), told),
             (key, from("192.0.2.7:1")),
-            (HashKey::ClientAddress, from("192.0.2.7:2")),
+            (HashKey::ClientAddress, named),
+            (HashKey::Sni, from("192.0.2.7:2")),
             (HashKey::Path, from("192.0.2.7:2")),
         ] {
             assert_eq!(connection_key(&key, &origin), client, "{key:?}");

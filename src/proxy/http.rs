@@ -10,7 +10,7 @@ use super::account::Exchange;
 use super::body::{Link, RequestBody, ResponseBody};
 use super::client::{Client, ClientStream, Turn};
 use super::forward::{Forwarded, forward};
-use super::greeting::greet;
+use super::greeting::{Guest, greet};
 use super::headers;
 use super::listener::{Accepted, Seat};
 use super::outcome::Outcome;
@@ -94,28 +94,20 @@ pub async fn serve(worker: Rc<Worker>, accepted: Accepted) {
 }
 
 /// The client, its socket and its seat, once it has greeted; one that has not done so rightly is accounted for here.
-async fn welcome(
-    worker: &Rc<Worker>,
-    mut accepted: Accepted,
-) -> Option<(Rc<Client>, TcpStream, Seat)> {
+async fn welcome(worker: &Rc<Worker>, accepted: Accepted) -> Option<(Rc<Client>, TcpStream, Seat)> {
     let (watch, started) = (worker.watches.add(), Instant::now());
-    let greeted = greet(&mut accepted, &watch).await;
-    let Accepted {
-        stream,
-        client,
-        seat,
-    } = accepted;
-    let listener = seat.listener.clone();
+    let (listener, from) = (accepted.seat.listener.clone(), accepted.client);
+    let (seat, greeted) = greet(accepted, &watch).await;
     match greeted {
-        Ok(mut origin) => {
-            origin.locate(&stream);
+        Ok(Guest { peer, mut origin }) => {
+            origin.locate(&peer.stream);
             let client = Client::new(worker.clone(), listener, watch, origin);
-            Some((Rc::new(client), stream, seat))
+            Some((Rc::new(client), peer.stream, seat))
         }
         Err(outcome) => {
-            let mut exchange = Exchange::begin(&watch, &listener, client).since(started);
-            exchange.end(outcome);
-            reset_on_close(&stream);
+            Exchange::begin(&watch, &listener, from)
+                .since(started)
+                .end(outcome);
             seat.end(outcome);
             None
         }

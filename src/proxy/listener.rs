@@ -150,7 +150,7 @@ fn start(worker: &Rc<Worker>, accepted: Accepted) {
     let worker = worker.clone();
     let tasks = worker.tasks.clone();
     match accepted.seat.listener.protocol {
-        Protocol::Tcp => tasks.spawn_local(contained(tcp::serve(worker, accepted))),
+        Protocol::Tcp | Protocol::Tls => tasks.spawn_local(contained(tcp::serve(worker, accepted))),
         Protocol::Http => tasks.spawn_local(contained(http::serve(worker, accepted))),
     };
 }

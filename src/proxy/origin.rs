@@ -14,6 +14,8 @@ pub struct Origin {
     pub destination: Option<SocketAddr>,
     /// What else the PROXY header said.
     pub tlvs: Tlvs,
+    /// The host name that it asks for in its ClientHello, lower case.
+    pub sni: Option<Box<str>>,
 }
 
 impl Origin {
@@ -23,6 +25,7 @@ impl Origin {
             client,
             destination: None,
             tlvs: Tlvs::default(),
+            sni: None,
         }
     }
 
@@ -51,12 +54,17 @@ impl Origin {
         }
     }
 
-    /// What came with the client and still holds on the next connection.
+    /// What is known of the client, and what came with it and still holds on the next connection.
     fn tlvs_onwards(&self) -> TlvWriter {
         let mut onwards = TlvWriter::default();
+        if let Some(name) = &self.sni {
+            onwards.push(TlvKind::AUTHORITY, name.as_bytes());
+        }
         for (kind, value) in self.tlvs.iter() {
+            let is_ours = kind == TlvKind::AUTHORITY && self.sni.is_some();
             // These say something of the header they are in.
-            if kind != TlvKind::CRC32C && kind != TlvKind::NOOP {
+            let is_over = kind == TlvKind::CRC32C || kind == TlvKind::NOOP;
+            if !is_ours && !is_over {
                 onwards.push(kind, value);
             }
         }

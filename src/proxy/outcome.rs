@@ -18,6 +18,8 @@ pub enum Outcome {
     ProxyMalformed,
     /// What comes before the client's own bytes took too long.
     HandshakeTimeout,
+    /// What comes is not the beginning of TLS.
+    NotTls,
     /// No rule of the listener matches.
     NoRoute,
     /// The service has no endpoint that gets traffic.
@@ -81,6 +83,7 @@ impl Outcome {
             Outcome::ProxyRefused => "proxy-refused",
             Outcome::ProxyMalformed => "proxy-malformed",
             Outcome::HandshakeTimeout => "handshake-timeout",
+            Outcome::NotTls => "not-tls",
             Outcome::NoRoute => "no-route",
             Outcome::NoEndpoints => "no-endpoints",
             Outcome::Unresolved => "unresolved",
@@ -110,6 +113,7 @@ impl Outcome {
             Outcome::BadRequest
             | Outcome::ProxyRefused
             | Outcome::ProxyMalformed
+            | Outcome::NotTls
             | Outcome::ClientReset
             | Outcome::ClientClosed => 400,
             Outcome::NoRoute => 404,
@@ -140,6 +144,7 @@ impl Outcome {
             Outcome::ProxyRefused => "only proxies in accept_proxy may connect",
             Outcome::ProxyMalformed => "the connection does not begin with a valid PROXY header",
             Outcome::HandshakeTimeout => "what comes before the client's own bytes took too long",
+            Outcome::NotTls => "the connection does not begin with a valid ClientHello",
             Outcome::NoRoute => "no rule matches this host and path",
             Outcome::NoEndpoints => "the service has no endpoint that gets traffic",
             Outcome::Unresolved => "the endpoint's name does not resolve",
@@ -171,6 +176,7 @@ impl Outcome {
             | Outcome::ProxyRefused
             | Outcome::ProxyMalformed
             | Outcome::HandshakeTimeout
+            | Outcome::NotTls
             | Outcome::ClientReset
             | Outcome::ClientClosed
             | Outcome::HeadTimeout

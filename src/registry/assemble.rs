@@ -192,6 +192,7 @@ fn rules(
 ) -> HashMap<Arc<str>, Vec<Rule>> {
     let rule =
         |rule: &RuleConfig| Rule {
+            sni: rule.sni.clone(),
             host: rule.host.clone(),
             path: rule.path.clone(),
             service: Arc::clone(services.get(&rule.service).expect(

@@ -13,6 +13,6 @@ mod service;
 mod table;
 
 pub use drain::{Drain, DrainOrder};
-pub use rule::Rule;
+pub use rule::{Asked, Rule};
 pub use service::{Aside, Notes, Service, Unparsed};
 pub use table::RoutingTable;

@@ -1,10 +1,23 @@
-//! Rules: which requests a service gets.
+//! Rules: which connections and requests a service gets.
 
 use super::Service;
 use std::sync::Arc;
 
+/// What a connection or request asks for, as far as its protocol lets it say so.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Asked<'a> {
+    /// The host name in its ClientHello, lower case.
+    pub sni: Option<&'a str>,
+    /// The request's host, lower case, without port.
+    pub host: Option<&'a str>,
+    /// The request's path.
+    pub path: &'a str,
+}
+
 /// A match and where it leads.
 pub struct Rule {
+    /// Lower-case name in the ClientHello; `*.example` matches any subdomain; absent matches all.
+    pub sni: Option<String>,
     /// Lower-case host without port; `*.example` matches any subdomain; absent matches all.
     pub host: Option<String>,
     /// Path prefix; absent matches all.
@@ -14,20 +27,19 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// Whether a request to `host` (lower case, without port) and `path` is meant.
+    /// Whether what is `asked` for is meant.
     ///
     /// A path matches as nginx's prefix `location` does: by its characters, so `/api` matches `/apis` too and
     /// `/api/` only what lies below it.
-    pub fn matches(&self, host: Option<&str>, path: &str) -> bool {
-        let host_fits = match &self.host {
+    pub fn matches(&self, asked: &Asked<'_>) -> bool {
+        let fits = |pattern: &Option<String>, host: Option<&str>| match pattern {
             None => true,
             Some(pattern) => host.is_some_and(|host| host_matches(pattern, host)),
         };
-        host_fits
-            && self
-                .path
-                .as_deref()
-                .is_none_or(|prefix| path.starts_with(prefix))
+        let path = self.path.as_deref();
+        fits(&self.sni, asked.sni)
+            && fits(&self.host, asked.host)
+            && path.is_none_or(|prefix| asked.path.starts_with(prefix))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The table: everything the data plane decides by.
 
-use super::{Rule, Service};
+use super::{Asked, Rule, Service};
 use crate::config::ServiceName;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -17,11 +17,10 @@ pub struct RoutingTable {
 }
 
 impl RoutingTable {
-    /// The service that a connection or request on `listener` goes to. `host` is the request's host without
-    /// port, lower case, when it has one; `path` is its path, empty for `tcp`.
-    pub fn route(&self, listener: &str, host: Option<&str>, path: &str) -> Option<&Arc<Service>> {
+    /// The service that a connection or request on `listener` goes to, which asks for this.
+    pub fn route(&self, listener: &str, asked: &Asked<'_>) -> Option<&Arc<Service>> {
         let rules = self.listeners.get(listener)?;
-        let rule = rules.iter().find(|rule| rule.matches(host, path))?;
+        let rule = rules.iter().find(|rule| rule.matches(asked))?;
         Some(&rule.service)
     }
 
@@ -53,6 +52,7 @@ mod tests {
 
     fn table(listener: &str, rules: &[(Option<&str>, Option<&str>, &str)]) -> RoutingTable {
         let rule = |(host, path, to): &(Option<&str>, Option<&str>, &str)| Rule {
+            sni: None,
             host: host.map(String::from),
             path: path.map(String::from),
             service: service(to),
@@ -88,22 +88,50 @@ mod tests {
             (Some("other.test"), "/", None),
             (None, "", None),
         ] {
-            let to = table.route("web", host, path).map(|s| s.name.as_str());
+            let asked = Asked {
+                host,
+                path,
+                ..Asked::default()
+            };
+            let to = table.route("web", &asked).map(|s| s.name.as_str());
             assert_eq!(to, expected, "{host:?} {path}");
+        }
+    }
+
+    #[test]
+    fn names_in_hellos_lead_as_hosts_do() {
+        let mut table = table("tls", &[(None, None, "shop"), (None, None, "tenants")]);
+        let rules = table.listeners.get_mut("tls").unwrap();
+        rules[0].sni = Some("shop.example".into());
+        rules[1].sni = Some("*.example".into());
+        for (sni, expected) in [
+            (Some("shop.example"), Some("shop")),
+            (Some("a.b.example"), Some("tenants")),
+            (Some("example"), None),
+            (None, None),
+        ] {
+            let asked = Asked {
+                sni,
+                ..Asked::default()
+            };
+            let to = table.route("tls", &asked).map(|s| s.name.as_str());
+            assert_eq!(to, expected, "{sni:?}");
         }
     }
 
     #[test]
     fn a_rule_without_conditions_takes_everything() {
         let table = table("tcp", &[(None, None, "db")]);
-        let to = table.route("tcp", None, "").map(|s| s.name.as_str());
+        let to = table
+            .route("tcp", &Asked::default())
+            .map(|s| s.name.as_str());
         assert_eq!(to, Some("db"));
     }
 
     #[test]
     fn an_unknown_listener_leads_nowhere() {
         let table = table("web", &[(None, None, "web")]);
-        assert!(table.route("other", None, "/").is_none());
+        assert!(table.route("other", &Asked::default()).is_none());
     }
 
     #[test]

@@ -3,15 +3,16 @@
 use rcgen::{CertificateParams, DnType, DnValue};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::client::TlsStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 use zoogate::net::{ClientAuthorities, PeerFiles, PeerTls, TlsError, TlsFiles, node_uri};
 
 #[cfg(test)]
@@ -93,13 +94,16 @@ impl Authority {
         self.dir.path().join(name)
     }
 
-    /// Connects as a client that trusts this authority and shows a certificate, or none. A client cannot know
-    /// by this that the server accepts its certificate; it learns from the first byte it reads.
-    pub async fn connect(
-        &self,
-        addr: SocketAddr,
-        shown: Option<&Issued>,
-    ) -> io::Result<TlsStream<TcpStream>> {
+    /// A certificate for these hosts.
+    pub fn issue_for(&self, hosts: &[&str]) -> Issued {
+        let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
+        let mut params = CertificateParams::new(hosts).expect("names");
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        self.issuer.issue(&params)
+    }
+
+    /// What a client is like that trusts this authority and shows a certificate, or none.
+    pub fn client(&self, shown: Option<&Issued>) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         let root = CertificateDer::from_pem_slice(self.pem().as_bytes()).expect("a certificate");
         roots.add(root).expect("a root");
@@ -108,21 +112,77 @@ impl Authority {
             .with_safe_default_protocol_versions()
             .expect("TLS 1.2 and 1.3")
             .with_root_certificates(roots);
-        let config = match shown {
+        match shown {
             None => builder.with_no_client_auth(),
             Some(shown) => {
-                let chain = CertificateDer::pem_slice_iter(shown.certificate.as_bytes());
-                let chain = chain.collect::<Result<_, _>>().expect("a certificate");
-                let key = PrivateKeyDer::from_pem_slice(shown.key.as_bytes()).expect("a key");
+                let (chain, key) = parts(shown);
                 builder.with_client_auth_cert(chain, key).expect("a pair")
             }
-        };
-        let socket = TcpStream::connect(addr).await?;
-        let name = ServerName::try_from("localhost").expect("a name");
-        TlsConnector::from(Arc::new(config))
-            .connect(name, socket)
-            .await
+        }
     }
+
+    /// Connects as such a client. It cannot know by this that the server accepts its certificate; it learns from the
+    /// first byte it reads.
+    pub async fn connect(
+        &self,
+        addr: SocketAddr,
+        shown: Option<&Issued>,
+    ) -> io::Result<TlsStream<TcpStream>> {
+        connect_to("localhost", addr, self.client(shown)).await
+    }
+}
+
+/// Connects as `client` to `addr`, asking for `host`.
+pub async fn connect_to(
+    host: &str,
+    addr: SocketAddr,
+    client: impl Into<Arc<ClientConfig>>,
+) -> io::Result<TlsStream<TcpStream>> {
+    let socket = TcpStream::connect(addr).await?;
+    let name = ServerName::try_from(host.to_owned()).expect("a name");
+    TlsConnector::from(client.into())
+        .connect(name, socket)
+        .await
+}
+
+fn parts(issued: &Issued) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+    let chain = CertificateDer::pem_slice_iter(issued.certificate.as_bytes());
+    let chain = chain.collect::<Result<_, _>>().expect("a certificate");
+    let key = PrivateKeyDer::from_pem_slice(issued.key.as_bytes()).expect("a key");
+    (chain, key)
+}
+
+/// What a server is like that shows `issued` to everybody.
+pub fn server(issued: &Issued) -> ServerConfig {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let (chain, key) = parts(issued);
+    ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("TLS 1.2 and 1.3")
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .expect("a pair")
+}
+
+/// An endpoint with TLS that says `greeting` to each client, and then what it hears.
+pub async fn echo(server: ServerConfig, greeting: &'static str) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let addr = listener.local_addr().expect("an address");
+    let acceptor = TlsAcceptor::from(Arc::new(server));
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let mut stream = acceptor.accept(socket).await?;
+                stream.write_all(greeting.as_bytes()).await?;
+                stream.flush().await?;
+                let (mut from, mut to) = tokio::io::split(stream);
+                tokio::io::copy(&mut from, &mut to).await?;
+                to.shutdown().await
+            });
+        }
+    });
+    addr
 }
 
 /// The certificate that the server showed on a connection.

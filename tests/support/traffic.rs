@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)] // a data plane that cannot start has failed its test
 
 use arc_swap::ArcSwap;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,28 +96,47 @@ pub struct Traffic {
 impl Traffic {
     /// Swaps in a table whose service picks among `endpoints`.
     pub fn use_endpoints(&self, endpoints: &[Arc<Endpoint>]) {
+        let rule = Rule {
+            sni: None,
+            host: self.host.map(Into::into),
+            path: None,
+            service: self.service("web", endpoints),
+        };
+        self.use_rules(vec![rule]);
+    }
+
+    /// Swaps in a table whose rules lead by the names that clients ask for in TLS, each to a service and its endpoint.
+    pub fn use_names(&self, rules: &[(Option<&str>, &str, SocketAddr)]) {
+        let rule = |(sni, service, addr): &(Option<&str>, &str, SocketAddr)| Rule {
+            sni: sni.map(Into::into),
+            host: None,
+            path: None,
+            service: self.service(service, &[endpoint(addr)]),
+        };
+        self.use_rules(rules.iter().map(rule).collect());
+    }
+
+    fn use_rules(&self, rules: Vec<Rule>) {
+        let named = |rule: &Rule| (rule.service.name.clone(), rule.service.clone());
+        self.table.store(Arc::new(RoutingTable {
+            version: self.table.load().version + 1,
+            services: rules.iter().map(named).collect(),
+            listeners: HashMap::from([("front".into(), rules)]),
+        }));
+    }
+
+    fn service(&self, name: &str, endpoints: &[Arc<Endpoint>]) -> Arc<Service> {
         let before = self.table.load();
-        let previous = before.services.values().next().map(|s| &s.balancer);
-        let name = ServiceName::new("web").unwrap();
-        let service = Arc::new(Service {
-            name: name.clone(),
+        let previous = before.services.get(name).map(|s| &s.balancer);
+        Arc::new(Service {
+            name: ServiceName::new(name).unwrap(),
             balancer: Balancer::new(self.policy.strategy, endpoints.to_vec(), previous),
             policy: self.policy.clone(),
             endpoints: endpoints.to_vec(),
             unparsed: Vec::new(),
             notes: Notes::default(),
-            metrics: Arc::new(self.metrics.service("web")),
-        });
-        let rule = Rule {
-            host: self.host.map(Into::into),
-            path: None,
-            service: service.clone(),
-        };
-        self.table.store(Arc::new(RoutingTable {
-            version: before.version + 1,
-            listeners: HashMap::from([("front".into(), vec![rule])]),
-            services: BTreeMap::from([(name, service)]),
-        }));
+            metrics: Arc::new(self.metrics.service(name)),
+        })
     }
 
     /// The value of the metric whose line starts with `series`; zero if there is none.

@@ -7,7 +7,7 @@ use crate::config::{
     ListenerConfig, ListenerSocket, Protocol, RuleConfig, ServiceName, limits, words,
 };
 use ipnet::IpNet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use toml::Spanned;
 
@@ -28,6 +28,7 @@ pub(super) struct ListenerDraft {
 /// One of a listener's rules as written.
 #[derive(Default)]
 pub(in crate::config) struct RuleDraft {
+    sni: Option<String>,
     host: Option<String>,
     path: Option<String>,
     service: Option<ServiceName>,
@@ -87,6 +88,7 @@ pub(super) const KEYS: &[Key<ListenerDraft>] = &[
 ];
 
 pub(super) const RULE: &[Key<RuleDraft>] = &[
+    Key::optional("sni", |rule, value| rule.sni = value.parsed(sni)),
     Key::optional("host", |rule, value| rule.host = value.parsed(host)),
     Key::optional("path", |rule, value| rule.path = value.parsed(path)),
     Key::required("service", |rule, value| {
@@ -108,6 +110,7 @@ fn read_networks(value: Value<'_>) -> Option<Spanned<Vec<IpNet>>> {
 impl RuleDraft {
     fn finish(self, _: &mut Report) -> Option<RuleConfig> {
         Some(RuleConfig {
+            sni: self.sni,
             host: self.host,
             path: self.path,
             service: self.service?,
@@ -150,15 +153,22 @@ impl ListenerDraft {
     }
 
     fn check_rules(&self, rules: &[Spanned<RuleConfig>], report: &mut Report) {
-        if self.protocol == Some(Protocol::Http) {
-            return;
-        }
+        let (is_http, is_tls) = match self.protocol {
+            None => return,
+            Some(protocol) => (protocol == Protocol::Http, protocol == Protocol::Tls),
+        };
         for rule in rules {
-            if rule.get_ref().host.is_some() || rule.get_ref().path.is_some() {
+            let RuleConfig {
+                sni, host, path, ..
+            } = rule.get_ref();
+            if !is_http && (host.is_some() || path.is_some()) {
                 report.fault(
                     rule.span(),
                     "host and path are known with protocol \"http\" only",
                 );
+            }
+            if !is_tls && sni.is_some() {
+                report.fault(rule.span(), "sni is known with protocol \"tls\" only");
             }
         }
     }
@@ -167,6 +177,7 @@ impl ListenerDraft {
     pub(super) fn finish(self) -> Option<ListenerConfig> {
         let rules = match (self.service, self.rules) {
             (Some(service), _) => vec![RuleConfig {
+                sni: None,
                 host: None,
                 path: None,
                 service: service.into_inner(),
@@ -191,8 +202,20 @@ impl ListenerDraft {
 }
 
 fn protocol(text: &str) -> Result<Protocol, String> {
-    let known = [Protocol::Http, Protocol::Tcp].map(|protocol| (protocol.as_str(), protocol));
-    words::choice("protocol", text, &known, &["tls", "https"])
+    let known = [Protocol::Http, Protocol::Tcp, Protocol::Tls]
+        .map(|protocol| (protocol.as_str(), protocol));
+    words::choice("protocol", text, &known, &["https"])
+}
+
+/// A name in a ClientHello as rules compare it, which is never an address.
+fn sni(text: &str) -> Result<String, String> {
+    let name = host(text)?;
+    match name.starts_with('[') || name.parse::<IpAddr>().is_ok() {
+        true => Err(format!(
+            "sni {text:?} is an address, which no ClientHello names"
+        )),
+        false => Ok(name),
+    }
 }
 
 /// A host as rules compare it: lower case, without port, perhaps for all its subdomains.

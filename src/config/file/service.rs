@@ -138,6 +138,7 @@ fn hash_key(text: &str) -> Result<HashKey, String> {
     match (kind, name) {
         ("client-address", None) => Ok(HashKey::ClientAddress),
         ("path", None) => Ok(HashKey::Path),
+        ("sni", None) => Ok(HashKey::Sni),
         ("header", Some(name)) if is_token(name) => Ok(HashKey::Header(name.to_ascii_lowercase())),
         ("cookie", Some(name)) if is_token(name) => Ok(HashKey::Cookie(name.to_owned())),
         ("query", Some(name)) if is_parameter(name) => Ok(HashKey::Query(name.to_owned())),
@@ -157,9 +158,10 @@ fn hash_key(text: &str) -> Result<HashKey, String> {
                 "header:NAME",
                 "cookie:NAME",
                 "query:NAME",
+                "sni",
                 "proxy-tlv:0xNN",
             ];
-            Err(words::unknown("hash_key", text, &known, &["sni"]))
+            Err(words::unknown("hash_key", text, &known, &[]))
         }
     }
 }

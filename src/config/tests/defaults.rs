@@ -139,6 +139,7 @@ fn every_key_reaches_its_field() {
     assert_eq!(db.socket, socket);
     assert_eq!(web.socket.keepalive, Keepalive::Off);
     let all_to_db = RuleConfig {
+        sni: None,
         host: None,
         path: None,
         service: ServiceName::new("db").unwrap(),
@@ -202,6 +203,7 @@ fn each_hash_key_is_understood() {
     for (text, expected) in [
         ("client-address", HashKey::ClientAddress),
         ("path", HashKey::Path),
+        ("sni", HashKey::Sni),
         ("header:X-User", HashKey::Header("x-user".into())),
         ("cookie:Session", HashKey::Cookie("Session".into())),
         ("query:user_id", HashKey::Query("user_id".into())),

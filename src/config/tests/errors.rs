@@ -51,7 +51,7 @@ service = "a/b"
             r#"7:1: key "protocol" is missing in [[listener]]"#,
             r#"9:8: ":80" has no IP address; write "0.0.0.0:80", or "[::]:80" with IPv6, for all"#,
             r#"10:1: key "name" is missing in [[listener]]"#,
-            r#"12:12: unknown protocol "udp"; known: "http" and "tcp""#,
+            r#"12:12: unknown protocol "udp"; known: "http", "tcp" and "tls""#,
             r#"13:11: service name "a/b" is '.', '..' or has a '/' or a control character"#,
         ]
     );
@@ -368,10 +368,12 @@ fn a_listener_leads_somewhere_by_rules_that_can_match() {
         refused(&tcp),
         ["5:10: host and path are known with protocol \"http\" only"]
     );
-    let later = listener("service = 'a'").replace("http", "tls");
+    let later = listener("service = 'a'").replace("http", "https");
     assert_eq!(
         refused(&later),
-        ["4:12: protocol \"tls\" is not available in this version; known: \"http\" and \"tcp\""]
+        [
+            "4:12: protocol \"https\" is not available in this version; known: \"http\", \"tcp\" and \"tls\""
+        ]
     );
 }
 
@@ -423,8 +425,8 @@ const WRONG_SETTINGS: &[(&str, &str)] = &[
         r#"1:12: strategy "least-connections" is not available in this version; known: "round-robin", "weighted", "random" and "consistent-hash""#,
     ),
     (
-        "hash_key = 'sni'",
-        r#"1:12: hash_key "sni" is not available in this version; known: "client-address", "path", "header:NAME", "cookie:NAME", "query:NAME" and "proxy-tlv:0xNN""#,
+        "hash_key = 'random'",
+        r#"1:12: unknown hash_key "random"; known: "client-address", "path", "header:NAME", "cookie:NAME", "query:NAME", "sni" and "proxy-tlv:0xNN""#,
     ),
     (
         "hash_key = 'client-addr'",

@@ -41,6 +41,38 @@ fn what_cannot_be_meant_by_a_proxy_is_refused() {
 }
 
 #[test]
+fn a_name_in_tls_is_known_where_tls_is_read() {
+    let tls = |rule: &str| {
+        let text = listener("").replace("service = 's'", &format!("rules = [{rule}]"));
+        text.replace("tcp", "tls")
+    };
+    let rule =
+        parsed(&tls("{ sni = '*.Shop.Example', service = 's' }")).listeners[0].rules[0].clone();
+    assert_eq!(rule.sni.as_deref(), Some("*.shop.example"));
+    for (rule, expected) in [
+        (
+            "{ sni = '127.0.0.1', service = 's' }",
+            "5:18: sni \"127.0.0.1\" is an address, which no ClientHello names",
+        ),
+        (
+            "{ sni = 'a:443', service = 's' }",
+            "5:18: host \"a:443\" has a port; rules match the host without it",
+        ),
+        (
+            "{ host = 'a', service = 's' }",
+            "5:10: host and path are known with protocol \"http\" only",
+        ),
+    ] {
+        assert_eq!(refused(&tls(rule)), [expected], "{rule}");
+    }
+    let tcp = tls("{ sni = 'a', service = 's' }").replace("tls", "tcp");
+    assert_eq!(
+        refused(&tcp),
+        ["5:10: sni is known with protocol \"tls\" only"]
+    );
+}
+
+#[test]
 fn what_endpoints_cannot_be_told_is_refused() {
     for (text, expected) in [
         (

@@ -4,6 +4,7 @@
 //! server    a port for clients: shows a certificate, may ask for one      -> stream, the client's subject
 //! client    towards a server: judges its certificate, may show one       -> stream
 //! peer      between members: both show a node's certificate               -> stream, the node's name
+//! hello     what a client says first, for who passes it on as it is       -> the host it wants
 //! live      files, read again when they change;  files: what is in them;  identity: which node a certificate names
 //! ```
 //! A connection keeps the certificates it was made with. Nothing here knows what is spoken inside.
@@ -17,6 +18,7 @@ mod failure;
 mod files;
 #[cfg(test)]
 pub mod fixture;
+mod hello;
 mod identity;
 mod live;
 mod peer;
@@ -29,6 +31,7 @@ pub use client::{ClientFiles, ClientTls};
 pub use error::TlsError;
 pub use facts::{CertificateFacts, certificate_facts, check_pair};
 pub use failure::TlsFailure;
+pub use hello::{Alert, Hello, HelloError, HelloReader, MAX_HELLO};
 pub use identity::{NotTheNode, node_uri};
 pub use live::{Files, Live};
 pub use peer::{PeerFiles, PeerTls};

@@ -6,6 +6,7 @@ use crate::config::Strategy;
 use crate::registry::FileLayer;
 use crate::registry::assemble::MAX_SERVICES;
 use crate::registry::reading::MAX_INSTANCES;
+use crate::routing::Asked;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,13 @@ const ANY: PickInput<'static> = PickInput {
     random: 0,
     tried: &[],
 };
+
+fn host(host: &str) -> Asked<'_> {
+    Asked {
+        host: Some(host),
+        ..Asked::default()
+    }
+}
 
 #[test]
 fn registrations_become_endpoints_in_the_order_of_their_names() {
@@ -93,10 +101,10 @@ fn services_that_rules_name_exist_without_endpoints() {
         ..FileLayer::default()
     });
     let table = world.table();
-    let shop = table.route("front", Some("shop.example"), "/").unwrap();
+    let shop = table.route("front", &host("shop.example")).unwrap();
     assert_eq!(shop.name, name("shop"));
     assert!(shop.balancer.pick(&ANY).is_err());
-    assert!(table.route("front", Some("other.example"), "/").is_none());
+    assert!(table.route("front", &host("other.example")).is_none());
 }
 
 #[test]
@@ -107,7 +115,7 @@ fn rules_lead_to_the_service_of_their_own_table() {
     });
     world.register("a", "10.0.0.1:80");
     let table = world.table();
-    let routed = table.route("front", None, "/").unwrap();
+    let routed = table.route("front", &Asked::default()).unwrap();
     assert!(Arc::ptr_eq(routed, table.service("web").unwrap()));
     assert_eq!(routed.endpoints.len(), 1);
 }

@@ -137,6 +137,7 @@ pub(super) fn file(web: &str) -> FileLayer {
 pub(super) fn listener(host: Option<&str>, service: &str) -> ListenerConfig {
     ListenerConfig {
         rules: vec![RuleConfig {
+            sni: None,
             host: host.map(String::from),
             path: None,
             service: name(service),

@@ -5,7 +5,7 @@ use crate::config::Strategy;
 use crate::ensemble::Follower;
 use crate::registry::{Departed, Given, TreeSettings, What};
 use crate::registry::{FileLayer, assemble, reading};
-use crate::routing::RoutingTable;
+use crate::routing::{Asked, RoutingTable};
 use crate::telemetry::Metrics;
 use std::sync::Arc;
 use std::time::Duration;
@@ -116,7 +116,7 @@ fn a_reload_takes_settings_rules_and_services_of_the_new_file() {
     let table = world.catch_up();
     assert!(table.service("web").is_none());
     assert!(before.endpoints[0].state.retire_at().is_some());
-    let routed = table.route("front", None, "/").unwrap();
+    let routed = table.route("front", &Asked::default()).unwrap();
     assert_eq!(routed.name, name("shop"));
 }
 

@@ -1,5 +1,6 @@
 //! Files, well and broken, and what becomes of them when they change.
 
+mod hello;
 mod peer;
 
 use super::*;
