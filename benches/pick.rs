@@ -8,7 +8,7 @@ use std::hint::black_box;
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 use tokio::time::Instant;
-use zoogate::balance::{Balancer, Endpoint, EndpointState, PickInput};
+use zoogate::balance::{Balancer, Endpoint, EndpointState, PickInput, UNLIMITED};
 use zoogate::config::Strategy;
 
 const STRATEGIES: [(&str, Strategy); 4] = [
@@ -41,6 +41,7 @@ fn pick_repeatedly(balancer: &Balancer, seed: u64, count: u64) {
             key: number,
             random: number,
             tried: &[],
+            limit: UNLIMITED,
         };
         drop(black_box(balancer.pick(&input)));
     }

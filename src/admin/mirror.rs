@@ -21,6 +21,7 @@ pub(super) fn table(metrics: &Metrics, table: &RoutingTable) {
     metrics.endpoint_picks.reset();
     metrics.endpoint_connect_failures.reset();
     metrics.service_endpoints.reset();
+    metrics.service_queue.reset();
     metrics.service_unparsed.reset();
     for service in table.services.values() {
         mirror_service(metrics, service);
@@ -55,6 +56,11 @@ fn mirror_service(metrics: &Metrics, service: &Service) {
             .with_label_values(labels)
             .inc_by(state.connect_failures.load(Ordering::Relaxed));
     }
+    let waiting = wide(service.balancer.queue().len());
+    metrics
+        .service_queue
+        .with_label_values(&[name])
+        .set(waiting);
     let (endpoints, unparsed) = (&metrics.service_endpoints, &metrics.service_unparsed);
     endpoints.with_label_values(&[name]).set(wide(picked.len()));
     unparsed

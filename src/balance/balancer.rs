@@ -2,7 +2,7 @@
 
 use super::strategy::{ConsistentHash, Random, RoundRobin, Weighted};
 use super::turn::Turn;
-use super::{Endpoint, Lease, PickError, PickInput};
+use super::{Endpoint, Lease, PickError, PickInput, Queue};
 use crate::config::Strategy;
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use std::sync::Arc;
 pub struct Balancer {
     endpoints: Box<[Arc<Endpoint>]>,
     arranged: Arranged,
+    queue: Arc<Queue>,
 }
 
 /// What each strategy needs besides the endpoints.
@@ -21,8 +22,8 @@ enum Arranged {
 }
 
 impl Balancer {
-    /// Arranges `endpoints`, all of which may be picked. Positions carry on from `previous`, and so does its
-    /// arrangement if it still fits.
+    /// Arranges `endpoints`, all of which may be picked. Positions and the queue carry on from `previous`, and so
+    /// does its arrangement if it still fits.
     pub fn new(
         strategy: Strategy,
         endpoints: Vec<Arc<Endpoint>>,
@@ -49,10 +50,11 @@ impl Balancer {
         Balancer {
             endpoints: endpoints.into(),
             arranged,
+            queue: previous.map(|p| Arc::clone(&p.queue)).unwrap_or_default(),
         }
     }
 
-    /// Picks an endpoint that is not among `input.tried`. Takes no lock and makes no allocation.
+    /// Picks an endpoint that `input` allows. Takes no lock and makes no allocation.
     ///
     /// # Errors
     /// [`PickError`] when there is none.
@@ -61,16 +63,31 @@ impl Balancer {
         if endpoints.is_empty() {
             return Err(PickError::NoEndpoints);
         }
-        let picked = match &self.arranged {
+        while let Some(at) = self.choose(input) {
+            if let Some(lease) = Lease::within(&endpoints[at], input.limit, &self.queue) {
+                return Ok(lease);
+            }
+            // Another exchange has taken the last slot meanwhile: the next choice passes the endpoint over.
+        }
+        match endpoints.iter().all(|endpoint| input.has_tried(endpoint)) {
+            true => Err(PickError::AllTried),
+            false => Err(PickError::AllFull),
+        }
+    }
+
+    fn choose(&self, input: &PickInput<'_>) -> Option<usize> {
+        let endpoints = &*self.endpoints;
+        match &self.arranged {
             Arranged::RoundRobin(strategy) => strategy.pick(endpoints, input),
             Arranged::Weighted(strategy) => strategy.pick(endpoints, input),
             Arranged::Random(strategy) => strategy.pick(endpoints, input),
             Arranged::ConsistentHash(strategy) => strategy.pick(endpoints, input),
-        };
-        match picked {
-            Some(at) => Ok(Lease::new(Arc::clone(&endpoints[at]))),
-            None => Err(PickError::AllTried),
         }
+    }
+
+    /// Where exchanges wait while every endpoint is full; one queue for a service, whatever its table.
+    pub fn queue(&self) -> &Arc<Queue> {
+        &self.queue
     }
 
     /// The endpoints it picks among, in the order they were given.

@@ -1,6 +1,6 @@
 //! What the tests of this room share: endpoints, a seeded source of numbers, and a test of fit.
 
-use super::{Balancer, Endpoint, EndpointState, Lease, PickInput};
+use super::{Balancer, Endpoint, EndpointState, Lease, PickInput, UNLIMITED};
 use crate::config::Strategy;
 use std::sync::Arc;
 
@@ -33,6 +33,7 @@ impl AnyPick for PickInput<'_> {
             key: 0,
             random: 0,
             tried: &[],
+            limit: UNLIMITED,
         }
     }
 }

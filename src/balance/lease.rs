@@ -1,6 +1,6 @@
 //! The lease on an endpoint: what a pick hands out.
 
-use super::Endpoint;
+use super::{Endpoint, Queue, UNLIMITED};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -8,6 +8,8 @@ use std::sync::atomic::Ordering;
 #[derive(Debug)]
 pub struct Lease {
     endpoint: Arc<Endpoint>,
+    /// Who may wait for the slot; nobody does for an endpoint without a limit.
+    queue: Option<Arc<Queue>>,
 }
 
 impl Lease {
@@ -16,7 +18,32 @@ impl Lease {
         // Relaxed: the counters order nothing, they only have to add up.
         endpoint.state.active.fetch_add(1, Ordering::Relaxed);
         endpoint.state.picks.fetch_add(1, Ordering::Relaxed);
-        Lease { endpoint }
+        Lease {
+            endpoint,
+            queue: None,
+        }
+    }
+
+    /// Takes a slot on `endpoint` unless `limit` are taken; `queue` hears when it is given back.
+    pub(super) fn within(
+        endpoint: &Arc<Endpoint>,
+        limit: u32,
+        queue: &Arc<Queue>,
+    ) -> Option<Lease> {
+        let endpoint = Arc::clone(endpoint);
+        if limit == UNLIMITED {
+            return Some(Lease::new(endpoint));
+        }
+        let one_more = |active: u32| (active < limit).then_some(active + 1);
+        let active = &endpoint.state.active;
+        active
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more)
+            .ok()?;
+        endpoint.state.picks.fetch_add(1, Ordering::Relaxed);
+        Some(Lease {
+            endpoint,
+            queue: Some(Arc::clone(queue)),
+        })
     }
 
     /// The leased endpoint.
@@ -27,7 +54,12 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.endpoint.state.active.fetch_sub(1, Ordering::Relaxed);
+        // Sequentially consistent, as is the reading of the queue's length: either this sees who has entered, or who
+        // has entered sees the free slot.
+        self.endpoint.state.active.fetch_sub(1, Ordering::SeqCst);
+        if let Some(queue) = &self.queue {
+            queue.call();
+        }
     }
 }
 
@@ -35,6 +67,7 @@ impl Drop for Lease {
 mod tests {
     use super::*;
     use crate::balance::fixture::endpoints;
+    use std::task::Waker;
 
     #[test]
     fn a_lease_takes_a_slot_and_gives_it_back() {
@@ -46,5 +79,17 @@ mod tests {
         drop(second);
         assert_eq!(endpoint.state.active.load(Ordering::Relaxed), 0);
         assert_eq!(endpoint.state.picks.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn a_limit_is_never_exceeded_and_the_queue_hears_of_a_free_slot() {
+        let endpoint = endpoints(&[1]).remove(0);
+        let queue = Arc::default();
+        let lease = Lease::within(&endpoint, 1, &queue).unwrap();
+        assert!(Lease::within(&endpoint, 1, &queue).is_none());
+        let [_first, second] = [(); 2].map(|()| queue.enter(2).unwrap());
+        drop(lease);
+        assert!(Lease::within(&endpoint, 1, &queue).is_some());
+        assert!(!second.may_try(Waker::noop()));
     }
 }

@@ -1,7 +1,7 @@
 //! How one endpoint is chosen among many: strategies, leases and the state endpoints keep across tables.
 //!
 //! ```text
-//! PickInput { key, random, tried } --> Balancer::pick --> Lease --drop--> slot given back
+//! PickInput { key, random, tried, limit } --> Balancer::pick --> Lease --drop--> slot given back, Queue::call
 //!                                          |
 //!              round_robin | weighted | random | consistent_hash      one file each in strategy/
 //! ```
@@ -19,6 +19,7 @@ mod endpoint;
 mod fact;
 mod lease;
 mod pick;
+mod queue;
 mod strategy;
 mod turn;
 
@@ -28,7 +29,8 @@ pub use condition::{Availability, Condition, Facts, Standing};
 pub use endpoint::{Endpoint, EndpointState};
 pub use fact::{Fact, Mark};
 pub use lease::Lease;
-pub use pick::{PickError, PickInput};
+pub use pick::{PickError, PickInput, UNLIMITED};
+pub use queue::{Place, Queue};
 
 #[cfg(test)]
 mod fixture;

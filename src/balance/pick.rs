@@ -2,6 +2,10 @@
 
 use super::{Endpoint, EndpointState};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// A [`PickInput::limit`] that no endpoint reaches.
+pub const UNLIMITED: u32 = u32::MAX;
 
 /// What a pick depends on besides the endpoints.
 #[derive(Clone, Copy, Debug)]
@@ -12,15 +16,29 @@ pub struct PickInput<'a> {
     pub random: u64,
     /// Endpoints to pass over because this exchange tried them already: a few, as it is searched in line.
     pub tried: &'a [Arc<EndpointState>],
+    /// Exchanges an endpoint may have under way; those that have as many are passed over.
+    pub limit: u32,
 }
 
 impl PickInput<'_> {
     /// Whether this exchange may still go to `endpoint`.
     pub(super) fn allows(&self, endpoint: &Endpoint) -> bool {
-        !self
-            .tried
+        !self.has_tried(endpoint) && !self.is_full(endpoint)
+    }
+
+    /// Whether it may go to any endpoint there is.
+    pub(super) fn allows_all(&self) -> bool {
+        self.tried.is_empty() && self.limit == UNLIMITED
+    }
+
+    pub(super) fn has_tried(&self, endpoint: &Endpoint) -> bool {
+        self.tried
             .iter()
             .any(|tried| Arc::ptr_eq(tried, &endpoint.state))
+    }
+
+    fn is_full(&self, endpoint: &Endpoint) -> bool {
+        self.limit != UNLIMITED && endpoint.state.active.load(Ordering::Relaxed) >= self.limit
     }
 
     /// The first endpoint that may still be tried, from position `start` around to the one before it.
@@ -40,4 +58,7 @@ pub enum PickError {
     /// Each of its endpoints was tried.
     #[error("every endpoint was tried")]
     AllTried,
+    /// Each of its endpoints that was not tried has as many exchanges under way as it may have.
+    #[error("every endpoint is full")]
+    AllFull,
 }

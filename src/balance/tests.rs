@@ -1,10 +1,12 @@
 //! What holds for every strategy.
 
 use super::fixture::{AnyPick, Numbers, balancer, endpoints, index_of};
-use super::{Balancer, PickError, PickInput};
+use super::{Balancer, Lease, PickError, PickInput};
 use crate::config::Strategy;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Wake, Waker};
 
 const ALL: [Strategy; 4] = [
     Strategy::RoundRobin,
@@ -33,6 +35,7 @@ fn tried_endpoints_are_skipped_until_all_are_tried() {
                     key: number,
                     random: number,
                     tried: &tried,
+                    ..PickInput::any()
                 };
                 let lease = balancer.pick(&input).unwrap();
                 let state = Arc::clone(&lease.endpoint().state);
@@ -69,7 +72,7 @@ fn a_single_endpoint_gets_everything() {
             let input = PickInput {
                 key: number,
                 random: number,
-                tried: &[],
+                ..PickInput::any()
             };
             assert_eq!(index_of(&balancer.pick(&input).unwrap()), 0);
         }
@@ -89,7 +92,7 @@ fn leases_are_counted_and_given_back_under_concurrency() {
                         let input = PickInput {
                             key: number,
                             random: number,
-                            tried: &[],
+                            ..PickInput::any()
                         };
                         assert!(balancer.pick(&input).is_ok());
                     }
@@ -113,4 +116,105 @@ fn a_change_of_strategy_takes_effect_with_the_same_endpoints() {
         assert!(next.pick(&PickInput::any()).is_ok());
         previous = next;
     }
+}
+
+#[test]
+fn full_endpoints_are_skipped_until_all_are_full() {
+    for strategy in ALL {
+        let balancer = balancer(strategy, &[3, 1, 2, 1]);
+        let mut leases = Vec::new();
+        for number in Numbers::new(9).take(8) {
+            let input = PickInput {
+                key: number,
+                random: number,
+                limit: 2,
+                ..PickInput::any()
+            };
+            leases.push(balancer.pick(&input).unwrap());
+        }
+        let states = || balancer.endpoints().iter().map(|e| &e.state);
+        assert!(
+            states().all(|s| s.active.load(Relaxed) == 2),
+            "{strategy:?}"
+        );
+        let two = PickInput {
+            limit: 2,
+            ..PickInput::any()
+        };
+        assert_eq!(balancer.pick(&two).err(), Some(PickError::AllFull));
+        drop(leases.pop());
+        assert!(balancer.pick(&two).is_ok(), "{strategy:?}");
+        let three = PickInput { limit: 3, ..two };
+        assert!(balancer.pick(&three).is_ok(), "{strategy:?}");
+    }
+}
+
+/// A thread that is woken by being unparked.
+struct Unpark(std::thread::Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Picks, or waits in the queue until that is possible.
+fn pick_or_wait(balancer: &Balancer, input: &PickInput<'_>) -> Lease {
+    if let Ok(lease) = balancer.pick(input) {
+        return lease;
+    }
+    let place = balancer.queue().enter(usize::MAX).unwrap();
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    loop {
+        if place.may_try(&waker)
+            && let Ok(lease) = balancer.pick(input)
+        {
+            return lease;
+        }
+        // A wake-up that is lost leaves a thread here, and the test without an end.
+        std::thread::park();
+    }
+}
+
+#[test]
+fn no_slot_is_lost_and_no_limit_exceeded_under_concurrency() {
+    const THREADS: u64 = 8;
+    const PICKS: u64 = 5_000;
+    for strategy in ALL {
+        let balancer = balancer(strategy, &[1, 1]);
+        let under_way = AtomicU32::new(0);
+        std::thread::scope(|scope| {
+            for seed in 0..THREADS {
+                let (balancer, under_way) = (&balancer, &under_way);
+                scope.spawn(move || {
+                    for number in Numbers::new(seed).take(PICKS as usize) {
+                        let input = PickInput {
+                            key: number,
+                            random: number,
+                            limit: 1,
+                            ..PickInput::any()
+                        };
+                        let lease = pick_or_wait(balancer, &input);
+                        assert!(under_way.fetch_add(1, Relaxed) < 2);
+                        std::thread::yield_now();
+                        under_way.fetch_sub(1, Relaxed);
+                        drop(lease);
+                    }
+                });
+            }
+        });
+        let picks = balancer
+            .endpoints()
+            .iter()
+            .map(|e| e.state.picks.load(Relaxed));
+        assert_eq!(picks.sum::<u64>(), THREADS * PICKS, "{strategy:?}");
+        assert!(balancer.queue().is_empty());
+    }
+}
+
+#[test]
+fn the_next_table_has_the_same_queue() {
+    let before = balancer(Strategy::RoundRobin, &[1]);
+    let after = Balancer::new(Strategy::Random, endpoints(&[1]), Some(&before));
+    assert!(Arc::ptr_eq(before.queue(), after.queue()));
 }

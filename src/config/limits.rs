@@ -60,6 +60,20 @@ pub const NETWORKS: usize = 256;
 /// behind one lost packet is turned away; above five minutes it only serves those who mean harm.
 pub const HANDSHAKE_TIMEOUT: RangeInclusive<Duration> =
     Duration::from_millis(100)..=Duration::from_secs(5 * 60);
+/// Exchanges an endpoint has under way at once, per node; 0 is no limit. As many as a listener may have connections.
+pub const ENDPOINT_CONNECTIONS: RangeInclusive<u64> = 0..=1_000_000;
+
+/// Exchanges of one service that wait for an endpoint, per node; 0 is none. Each that waits keeps its client's
+/// connection, a few KiB, and 65,536 that are given up together are more work than a worker notices in a sweep.
+pub const QUEUE: RangeInclusive<u64> = 0..=65_536;
+
+/// Wait for an endpoint that is not full. Whoever would wait longer than minutes has given up long before.
+pub const QUEUE_TIMEOUT: RangeInclusive<Duration> =
+    Duration::from_millis(1)..=Duration::from_secs(5 * 60);
+
+/// Age of a connection; zero is no limit. A month is as good as never.
+pub const MAX_LIFETIME: RangeInclusive<Duration> =
+    Duration::ZERO..=Duration::from_secs(30 * 24 * 60 * 60);
 
 /// Connections the kernel completes ahead of a worker. It lowers the number to `net.core.somaxconn`; more than the
 /// largest of those would promise what cannot be had.

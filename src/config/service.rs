@@ -99,6 +99,14 @@ pub struct ServiceSettings {
     pub keepalive: Option<Keepalive>,
     /// `user_timeout`
     pub user_timeout: Option<Duration>,
+    /// `max_connections`; `Some(None)` lifts the limit of the layer below.
+    pub max_connections: Option<Option<u32>>,
+    /// `queue`
+    pub queue: Option<usize>,
+    /// `queue_timeout`
+    pub queue_timeout: Option<Duration>,
+    /// `max_lifetime`; `Some(None)` lifts the limit of the layer below.
+    pub max_lifetime: Option<Option<Duration>>,
     /// `endpoints`
     pub endpoints: Option<Vec<StaticEndpoint>>,
     /// `weights`: by instance name (for static endpoints their `host:port`), over what was registered.
@@ -128,6 +136,14 @@ pub struct ServicePolicy {
     pub keepalive: Keepalive,
     /// How long bytes sent to an endpoint may stay unacknowledged; zero leaves it to the kernel.
     pub user_timeout: Duration,
+    /// Exchanges that one endpoint has under way on this node at most; `None` is no limit.
+    pub max_connections: Option<u32>,
+    /// Exchanges that wait on this node, at most, while every endpoint is full.
+    pub queue: usize,
+    /// How long they wait.
+    pub queue_timeout: Duration,
+    /// How old a connection gets; `None` is no limit.
+    pub max_lifetime: Option<Duration>,
     /// Endpoints beside the registered ones.
     pub endpoints: Vec<StaticEndpoint>,
     /// Weights over what was registered.
@@ -148,6 +164,10 @@ impl Default for ServicePolicy {
             send_proxy: SendProxy::Off,
             keepalive: Keepalive::default(),
             user_timeout: Duration::ZERO,
+            max_connections: None,
+            queue: 1024,
+            queue_timeout: Duration::from_secs(5),
+            max_lifetime: None,
             endpoints: Vec::new(),
             weights: BTreeMap::new(),
             drain: BTreeSet::new(),
@@ -171,6 +191,10 @@ impl ServicePolicy {
             send_proxy,
             keepalive,
             user_timeout,
+            max_connections,
+            queue,
+            queue_timeout,
+            max_lifetime,
             endpoints,
             weights,
             drain

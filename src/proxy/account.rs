@@ -22,6 +22,7 @@ pub struct Exchange {
     listener: Arc<Listener>,
     client: SocketAddr,
     started: Instant,
+    queue_time: Option<Duration>,
     connect_time: Option<Duration>,
     request: Option<Box<RequestLine>>,
     status: Option<u16>,
@@ -46,6 +47,7 @@ impl Exchange {
             listener: listener.clone(),
             client,
             started: Instant::now(),
+            queue_time: None,
             connect_time: None,
             request: None,
             status: None,
@@ -69,6 +71,26 @@ impl Exchange {
         if tracing::enabled!(target: ACCESS, tracing::Level::INFO) {
             self.request = Some(Box::new(line()));
         }
+    }
+
+    /// It waited this long for an endpoint that is not full.
+    pub fn queued(&mut self, waited: Duration) {
+        let before = self.queue_time.unwrap_or_default();
+        self.queue_time = Some(before + waited);
+        self.watch.subject(|service, _| {
+            if let Some(service) = service {
+                service.metrics.queue_wait.observe(waited.as_secs_f64());
+            }
+        });
+    }
+
+    /// Another endpoint is tried.
+    pub fn retried(&mut self) {
+        self.watch.subject(|service, _| {
+            if let Some(service) = service {
+                service.metrics.retries.inc();
+            }
+        });
     }
 
     /// A new connection to the endpoint took this long.
@@ -130,6 +152,7 @@ impl Exchange {
                 reason = self.outcome().reason(),
                 received = self.watch.received.get(),
                 sent = self.watch.sent.get(),
+                queue_us = self.queue_time.map(|t| t.as_micros() as u64),
                 connect_us = self.connect_time.map(|t| t.as_micros() as u64),
                 duration_us = self.started.elapsed().as_micros() as u64,
             );

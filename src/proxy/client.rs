@@ -16,6 +16,7 @@ use super::relay::Peer;
 use super::watch::{Patience, Watch};
 use super::worker::Worker;
 use crate::config::SendProxy;
+use crate::net::now_ms;
 use crate::upstream::Idle;
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -46,6 +47,7 @@ pub struct Client {
     pub watch: Rc<Watch>,
     /// Connections to endpoints that were told who this client is, so that they are for its requests only.
     pub own: Idle<RequestBody>,
+    began_ms: u64,
     phase: Cell<Phase>,
     /// Closing now must not look like the end of a response: by RST.
     pub cut: Cell<bool>,
@@ -74,6 +76,7 @@ impl Client {
             worker,
             listener,
             origin,
+            began_ms: now_ms(),
             phase: Cell::new(Phase::Resting),
             cut: Cell::new(false),
             upgraded: RefCell::new(None),
@@ -88,6 +91,12 @@ impl Client {
             SendProxy::Off => &self.worker.idle,
             SendProxy::V1 | SendProxy::V2 => &self.own,
         }
+    }
+
+    /// Whether it has lived for so long; never if there is no limit.
+    pub fn has_lived(&self, lifetime: Option<Duration>) -> bool {
+        lifetime
+            .is_some_and(|lifetime| u128::from(now_ms() - self.began_ms) >= lifetime.as_millis())
     }
 
     fn head_begins(&self) {

@@ -66,7 +66,7 @@ pub async fn forward(
     parts.extensions.clear();
     let told = service.policy.send_proxy;
     let mut attempts =
-        Attempts::new(&client.worker, &service, key).announcing(origin.announcement(told));
+        Attempts::new(&client.worker, service.clone(), key).announcing(origin.announcement(told));
     let mut request = Request::from_parts(parts, body);
     client.own.sweep(now_ms());
     let mut kept = Some(client.idle(told));
@@ -128,7 +128,7 @@ async fn reach(
     kept: Option<&Idle<RequestBody>>,
 ) -> Result<(Connection<RequestBody>, Arc<Endpoint>, bool), Outcome> {
     loop {
-        let endpoint = attempts.next(&turn.exchange)?;
+        let endpoint = attempts.next(&mut turn.exchange).await?;
         if let Some(connection) = kept.and_then(|kept| kept.take(&endpoint, now_ms())) {
             return Ok((connection, endpoint, true));
         }

@@ -175,11 +175,16 @@ async fn pass_on(mut turn: Turn, forwarded: Forwarded) -> Response<ResponseBody>
         version == Version::HTTP_10 && !response.headers().contains_key(CONTENT_LENGTH);
     client.cut.set(ends_by_close);
     if switches {
+        client.watch.live(service.policy.max_lifetime);
         let (stream, early) = connection.into_upgraded().await;
         client
             .upgraded
             .replace(Some((Peer { stream, early }, turn)));
         return response.map(|_| ResponseBody::Own(None));
+    }
+    if client.has_lived(service.policy.max_lifetime) {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
     }
     response.map(|incoming| {
         let link = Link {

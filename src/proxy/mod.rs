@@ -23,13 +23,14 @@
 //! | `greeting` | what comes before a client's own bytes; `origin` what is known by it, for us and for endpoints |
 //! | `tcp` | the flow of a TCP connection, and `relay` its bytes |
 //! | `http` | the flow of an HTTP connection: `client` its phases, `headers` what is changed, `forward` one request, `body` what follows the head |
-//! | `connect` | picking and dialling, with one retry; `hash_key` what a pick hashes |
+//! | `connect` | picking and dialling, with one retry; `queue` waiting while endpoints are full; `hash_key` what a pick hashes |
 //! | `watch` | idle timeouts, deadlines and live byte counts, by one sweep per worker |
 //! | `options` | settings as the options of sockets |
 //! | `account`, `outcome` | the record, and how exchanges end |
 //!
 //! Invariants:
-//! - An exchange loads the routing table once, and holds no part of it but its service and its lease.
+//! - An exchange loads the routing table once, unless it has to wait for an endpoint, and holds no part of it but its
+//!   service and its lease.
 //! - A worker shares nothing with another but the table and counters; no lock is taken on the path of a byte.
 //! - Whatever ends an exchange, a cancelled future included, writes its record and gives its lease back.
 //! - A response that is not complete never looks complete.
@@ -46,6 +47,7 @@ mod listener;
 mod options;
 mod origin;
 mod outcome;
+mod queue;
 mod relay;
 mod serve;
 mod tcp;

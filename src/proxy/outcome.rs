@@ -24,6 +24,10 @@ pub enum Outcome {
     NoRoute,
     /// The service has no endpoint that gets traffic.
     NoEndpoints,
+    /// Every endpoint is full, and as many wait as may.
+    QueueFull,
+    /// Every endpoint was full for too long.
+    QueueTimeout,
     /// The endpoint's host name does not resolve.
     Unresolved,
     /// The endpoint refuses connections.
@@ -54,6 +58,8 @@ pub enum Outcome {
     HeadTimeout,
     /// Nothing was said for too long.
     IdleTimeout,
+    /// The connection has reached the age it may have.
+    Lifetime,
     /// The endpoint was removed or drained, and the time to finish was up.
     Drained,
     /// This node is stopping, and the time to finish was up.
@@ -86,6 +92,8 @@ impl Outcome {
             Outcome::NotTls => "not-tls",
             Outcome::NoRoute => "no-route",
             Outcome::NoEndpoints => "no-endpoints",
+            Outcome::QueueFull => "queue-full",
+            Outcome::QueueTimeout => "queue-timeout",
             Outcome::Unresolved => "unresolved",
             Outcome::ConnectRefused => "connect-refused",
             Outcome::ConnectFailed => "connect-failed",
@@ -101,6 +109,7 @@ impl Outcome {
             Outcome::ClientClosed => "client-closed",
             Outcome::HeadTimeout => "head-timeout",
             Outcome::IdleTimeout => "idle-timeout",
+            Outcome::Lifetime => "lifetime",
             Outcome::Drained => "drained",
             Outcome::Stopped => "stopped",
         }
@@ -128,7 +137,10 @@ impl Outcome {
             | Outcome::UpstreamReset => 502,
             Outcome::NoEndpoints
             | Outcome::PortsExhausted
+            | Outcome::QueueFull
+            | Outcome::QueueTimeout
             | Outcome::Exhausted
+            | Outcome::Lifetime
             | Outcome::Drained
             | Outcome::Stopped => 503,
             Outcome::ConnectTimeout | Outcome::ResponseTimeout => 504,
@@ -147,6 +159,8 @@ impl Outcome {
             Outcome::NotTls => "the connection does not begin with a valid ClientHello",
             Outcome::NoRoute => "no rule matches this host and path",
             Outcome::NoEndpoints => "the service has no endpoint that gets traffic",
+            Outcome::QueueFull => "every endpoint of the service is full, and so is its queue",
+            Outcome::QueueTimeout => "every endpoint of the service was full for too long",
             Outcome::Unresolved => "the endpoint's name does not resolve",
             Outcome::ConnectRefused => "the endpoint refuses connections",
             Outcome::ConnectFailed => "the endpoint cannot be reached",
@@ -162,6 +176,7 @@ impl Outcome {
             Outcome::ClientClosed => "the client went away",
             Outcome::HeadTimeout => "the request's head took too long",
             Outcome::IdleTimeout => "nothing was said for too long",
+            Outcome::Lifetime => "the connection has reached its greatest age",
             Outcome::Drained => "the endpoint was removed",
             Outcome::Stopped => "this node is stopping",
         }
@@ -170,7 +185,7 @@ impl Outcome {
     /// Who is to be asked about it.
     pub fn side(self) -> Side {
         match self {
-            Outcome::Done => Side::Neither,
+            Outcome::Done | Outcome::Lifetime => Side::Neither,
             Outcome::BadRequest
             | Outcome::MethodRefused
             | Outcome::ProxyRefused
@@ -193,6 +208,8 @@ impl Outcome {
             Outcome::NoRoute
             | Outcome::NoEndpoints
             | Outcome::PortsExhausted
+            | Outcome::QueueFull
+            | Outcome::QueueTimeout
             | Outcome::Exhausted
             | Outcome::Drained
             | Outcome::Stopped => Side::Us,
@@ -219,6 +236,7 @@ impl From<PickError> for Outcome {
     fn from(error: PickError) -> Outcome {
         match error {
             PickError::NoEndpoints | PickError::AllTried => Outcome::NoEndpoints,
+            PickError::AllFull => Outcome::QueueFull,
         }
     }
 }

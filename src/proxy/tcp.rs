@@ -63,12 +63,14 @@ async fn connect(
         service.policy.idle_timeout,
         Outcome::IdleTimeout,
     ));
+    exchange.watch.live(service.policy.max_lifetime);
     if service.policy.send_proxy != SendProxy::Off {
         origin.locate(&peer.stream);
     }
     let key = connection_key(&service.policy.hash_key, origin);
-    let connected = Attempts::new(worker, &service, key)
-        .announcing(origin.announcement(service.policy.send_proxy))
+    let announcement = origin.announcement(service.policy.send_proxy);
+    let connected = Attempts::new(worker, service, key)
+        .announcing(announcement)
         .connect(exchange)
         .await;
     Ok(connected?)

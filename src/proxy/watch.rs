@@ -33,6 +33,8 @@ pub struct Watch {
     touched: Cell<bool>,
     since_ms: Cell<u64>,
     patience: Cell<Patience>,
+    /// When it has lived long enough; zero is never.
+    ends_at_ms: Cell<u64>,
     verdict: Cell<Option<Outcome>>,
     waker: RefCell<Option<Waker>>,
     service: RefCell<Option<Arc<Service>>>,
@@ -84,6 +86,12 @@ impl Watch {
         self.touch();
     }
 
+    /// The connection may live for so long from now on.
+    pub fn live(&self, lifetime: Option<Duration>) {
+        let ends_at = lifetime.map_or(0, |lifetime| now_ms() + lifetime.as_millis() as u64);
+        self.ends_at_ms.set(ends_at);
+    }
+
     /// What ended the exchange from outside, if anything did. Whoever asks is woken when that changes.
     pub fn verdict(&self, cx: &mut Context<'_>) -> Option<Outcome> {
         let mut waker = self.waker.borrow_mut();
@@ -132,6 +140,11 @@ impl Watch {
         self.lease.replace(Some(lease));
     }
 
+    /// The exchange under way holds no lease any more.
+    pub fn gives_back(&self) {
+        self.lease.replace(None);
+    }
+
     /// Applies `see` to what the exchange under way is with.
     pub fn subject<T>(&self, see: impl FnOnce(Option<&Arc<Service>>, Option<&Lease>) -> T) -> T {
         see(self.service.borrow().as_ref(), self.lease.borrow().as_ref())
@@ -145,6 +158,7 @@ impl Watch {
         self.received.set(0);
         self.sent.set(0);
         self.reported.set((0, 0));
+        self.ends_at_ms.set(0);
     }
 
     /// Adds to the metrics what was not added before.
@@ -167,6 +181,9 @@ impl Watch {
             && now.saturating_sub(self.since_ms.get()) >= limit_ms
         {
             self.decide(then);
+        }
+        if (1..=now).contains(&self.ends_at_ms.get()) {
+            self.decide(Outcome::Lifetime);
         }
         let retired = |lease: &Lease| lease.endpoint().state.retire_at();
         if let Some(deadline) = self.lease.borrow().as_ref().and_then(retired)
@@ -282,6 +299,25 @@ mod tests {
         watch.touch();
         watch.sweep(700);
         assert_eq!(verdict(&watch), Some(Outcome::Drained));
+    }
+
+    #[test]
+    fn a_connection_ends_at_its_age_even_if_bytes_move() {
+        let watch = Watch::default();
+        watch.live(Some(Duration::from_secs(1)));
+        let end = now_ms() + 1000;
+        watch.touch();
+        watch.sweep(end - 500);
+        assert_eq!(verdict(&watch), None);
+        watch.touch();
+        watch.sweep(end);
+        assert_eq!(verdict(&watch), Some(Outcome::Lifetime));
+        // The next exchange on the same connection has a time of its own.
+        let watch = Watch::default();
+        watch.live(Some(Duration::from_secs(1)));
+        watch.released();
+        watch.sweep(end + 1000);
+        assert_eq!(verdict(&watch), None);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use super::departed::Departed;
 use super::reading::{Reading, Registered};
 use super::service::Assembly;
 use super::settings::TreeSettings;
-use crate::balance::{Endpoint, EndpointState, Mark};
+use crate::balance::{Endpoint, EndpointState, Mark, Queue};
 use crate::config::{ListenerConfig, RuleConfig, ServiceName, ServiceSettings};
 use crate::routing::{RoutingTable, Rule, Service};
 use crate::telemetry::Metrics;
@@ -92,6 +92,8 @@ pub struct Effects {
     pub(super) retire: Vec<(Arc<EndpointState>, Mark, u64)>,
     /// Endpoints that are not in the table any more.
     pub(super) left: Vec<(ServiceName, Arc<Endpoint>)>,
+    /// The queues of services that changed or are gone: who waits there may have other endpoints now, or none.
+    pub(super) call: Vec<Arc<Queue>>,
     /// Services that are not in the table any more.
     pub(super) removed: Vec<ServiceName>,
 }
@@ -112,6 +114,7 @@ impl Effects {
             state.note_drained(*mark);
             state.retire(*deadline_ms);
         }
+        self.call.iter().for_each(|queue| queue.call());
         departed.prune();
         for (service, endpoint) in &self.left {
             departed.add(service, endpoint);

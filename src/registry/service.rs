@@ -93,6 +93,7 @@ impl<'a> Assembly<'a> {
             {
                 return Arc::clone(service);
             }
+            self.effects.call.push(Arc::clone(service.balancer.queue()));
         }
         self.report_unparsed(name, &unparsed, previous);
         self.report_misread(name, &notes.misread, previous);
@@ -116,6 +117,7 @@ impl<'a> Assembly<'a> {
             self.leave(&service.name, endpoint, service.policy.drain_timeout);
         }
         self.due.push((service.name.clone(), None));
+        self.effects.call.push(Arc::clone(service.balancer.queue()));
         self.effects.removed.push(service.name.clone());
     }
 

@@ -41,6 +41,8 @@ pub struct Metrics {
     pub endpoint_connect_failures: IntCounterVec,
     /// `zoogate_service_endpoints`
     pub service_endpoints: IntGaugeVec,
+    /// `zoogate_service_queue`
+    pub service_queue: IntGaugeVec,
     /// `zoogate_service_unparsed`
     pub service_unparsed: IntGaugeVec,
     /// `zoogate_fault`
@@ -84,6 +86,12 @@ impl Metrics {
                 &r,
                 "service_endpoints",
                 "Endpoints that get new traffic.",
+                SERVICE,
+            ),
+            service_queue: gauges(
+                &r,
+                "service_queue",
+                "Exchanges that wait for an endpoint.",
                 SERVICE,
             ),
             service_unparsed: gauges(

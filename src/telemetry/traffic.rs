@@ -38,6 +38,8 @@ pub struct ServiceMetrics {
     pub request_duration: Histogram,
     /// Time to connect to an endpoint.
     pub connect_duration: Histogram,
+    /// Time an exchange waited for an endpoint that is not full; those that did not wait are not in it.
+    pub queue_wait: Histogram,
     /// Attempts on a second endpoint.
     pub retries: IntCounter,
     errors: IntCounterVec,
@@ -100,6 +102,7 @@ families! {
         requests: IntCounterVec = counters("requests_total", "HTTP requests answered, by class of status.", &["service", "code"]);
         request_duration: HistogramVec = histograms("request_duration_seconds", "From a request's head to its response's last byte.", FAST);
         connect_duration: HistogramVec = histograms("connect_duration_seconds", "Time to connect to an endpoint.", FAST);
+        queue_wait: HistogramVec = histograms("queue_wait_seconds", "Time that exchanges which had to wait for an endpoint waited.", FAST);
         retries: IntCounterVec = counters("retries_total", "Attempts on a second endpoint.", &["service"]);
         upstream_errors: IntCounterVec = counters("upstream_errors_total", "Exchanges that failed, by why.", &["service", "reason"]);
     }
@@ -125,6 +128,7 @@ impl TrafficFamilies {
                 .map(|class| self.requests.with_label_values(&[name, class])),
             request_duration: self.request_duration.with_label_values(&[name]),
             connect_duration: self.connect_duration.with_label_values(&[name]),
+            queue_wait: self.queue_wait.with_label_values(&[name]),
             retries: self.retries.with_label_values(&[name]),
             errors: self.upstream_errors.clone(),
             name: name.into(),
@@ -139,7 +143,11 @@ impl TrafficFamilies {
         for class in StatusClass::LABELS {
             let _ = self.requests.remove_label_values(&[name, class]);
         }
-        for family in [&self.request_duration, &self.connect_duration] {
+        for family in [
+            &self.request_duration,
+            &self.connect_duration,
+            &self.queue_wait,
+        ] {
             let _ = family.remove_label_values(&[name]);
         }
         for reason in reasons_of(&self.upstream_errors, name) {

@@ -15,6 +15,7 @@ mod proxy_bodies;
 mod proxy_http;
 mod proxy_limits;
 mod proxy_protocol;
+mod proxy_queue;
 mod proxy_smuggling;
 mod proxy_sni;
 mod proxy_tcp;

@@ -1,6 +1,7 @@
-//! What happens at a limit: further clients wait, and the wait costs nothing.
+//! What happens at a limit: further clients wait, and the wait costs nothing; connections end at their age.
 #![allow(clippy::unwrap_used)] // a client or endpoint that cannot do its part has failed its test
 
+use crate::support::http::{Origin, text};
 use crate::support::traffic::Setup;
 use crate::support::{eventually, soon};
 use std::fs::{self, File};
@@ -13,6 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 use zoogate::config::Protocol;
 use zoogate::net::Descriptors;
+use zoogate::net::now_ms;
 use zoogate::proxy::Means;
 
 #[tokio::test]
@@ -32,6 +34,51 @@ async fn the_limit_leaves_further_clients_waiting() {
     soon(endpoint.accept()).await.unwrap();
     let active = traffic.metric("zoogate_connections_active{listener=\"front\"}");
     assert_eq!(active, 1.0);
+}
+
+#[tokio::test]
+async fn a_connection_ends_at_its_age_though_it_talks() {
+    let endpoint = stubborn_echo().await;
+    let age = Duration::from_millis(600);
+    let setup = Setup::new(Protocol::Tcp, &[endpoint]);
+    let traffic = setup.policy(|p| p.max_lifetime = Some(age)).start();
+    let mut client = TcpStream::connect(traffic.addr).await.unwrap();
+    let began = now_ms();
+    let mut byte = [0];
+    soon(async {
+        // In order: the client reads an end of file, no error.
+        while client.write_all(b"x").await.is_ok() && client.read(&mut byte).await.unwrap() == 1 {
+            sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    let lived = now_ms() - began;
+    assert!((600..3000).contains(&lived), "{lived} ms");
+    eventually("counters", || traffic.closed("lifetime") == 1.0).await;
+    assert_eq!(traffic.metric("zoogate_upstream_errors_total"), 0.0);
+}
+
+#[tokio::test]
+async fn an_http_connection_ends_after_the_response_at_its_age() {
+    let origin = Origin::http(|_| async { text("ok") }).await;
+    let age = Duration::from_millis(300);
+    let setup = Setup::new(Protocol::Http, &[origin.addr]);
+    let traffic = setup.policy(|p| p.max_lifetime = Some(age)).start();
+    let mut client = TcpStream::connect(traffic.addr).await.unwrap();
+    let mut answer = String::new();
+    let mut answers = 0;
+    while !answer.contains("connection: close") {
+        let ask = b"GET / HTTP/1.1\r\nHost: web.test\r\n\r\n";
+        client.write_all(ask).await.unwrap();
+        let mut bytes = [0; 4096];
+        let read = soon(client.read(&mut bytes)).await.unwrap();
+        answer = String::from_utf8_lossy(&bytes[..read]).into_owned();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        answers += 1;
+        sleep(Duration::from_millis(50)).await;
+    }
+    assert!(answers > 2, "{answers} answers");
+    assert_eq!(soon(client.read(&mut [0])).await.unwrap(), 0);
 }
 
 /// Descriptors are counted per process, so the test needs one of its own.

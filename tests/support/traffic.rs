@@ -73,7 +73,8 @@ impl Setup {
     }
 }
 
-fn endpoint(addr: &SocketAddr) -> Arc<Endpoint> {
+/// An endpoint at `addr` that no table had before.
+pub fn endpoint(addr: &SocketAddr) -> Arc<Endpoint> {
     Arc::new(Endpoint {
         instance: addr.to_string().into(),
         address: addr.to_string().into(),
@@ -118,11 +119,16 @@ impl Traffic {
 
     fn use_rules(&self, rules: Vec<Rule>) {
         let named = |rule: &Rule| (rule.service.name.clone(), rule.service.clone());
+        let before = self.table.load_full();
         self.table.store(Arc::new(RoutingTable {
-            version: self.table.load().version + 1,
+            version: before.version + 1,
             services: rules.iter().map(named).collect(),
             listeners: HashMap::from([("front".into(), rules)]),
         }));
+        // As the registry does after a swap.
+        for service in before.services.values() {
+            service.balancer.queue().call();
+        }
     }
 
     fn service(&self, name: &str, endpoints: &[Arc<Endpoint>]) -> Arc<Service> {
@@ -137,6 +143,12 @@ impl Traffic {
             notes: Notes::default(),
             metrics: Arc::new(self.metrics.service(name)),
         })
+    }
+
+    /// Goes on with another policy, and tells who waits.
+    pub fn change_policy(&mut self, change: impl FnOnce(&mut ServicePolicy)) {
+        change(&mut self.policy);
+        self.use_endpoints(&self.endpoints);
     }
 
     /// The value of the metric whose line starts with `series`; zero if there is none.

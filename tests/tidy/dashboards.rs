@@ -35,7 +35,11 @@ fn known() -> Known {
     for endpoint in [&metrics.endpoint_picks, &metrics.endpoint_connect_failures] {
         endpoint.with_label_values(&["s", "e"]);
     }
-    for service in [&metrics.service_endpoints, &metrics.service_unparsed] {
+    for service in [
+        &metrics.service_endpoints,
+        &metrics.service_queue,
+        &metrics.service_unparsed,
+    ] {
         service.with_label_values(&["s"]);
     }
     metrics.fault.with_label_values(&["f"]);

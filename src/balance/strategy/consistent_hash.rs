@@ -50,8 +50,8 @@ impl ConsistentHash {
         endpoints: &[Arc<Endpoint>],
         input: &PickInput<'_>,
     ) -> Option<usize> {
-        let all_tried = || endpoints.iter().all(|endpoint| !input.allows(endpoint));
-        if input.tried.len() >= endpoints.len() && all_tried() {
+        // The ring is long: it is walked only when the walk has an end.
+        if !input.allows_all() && !endpoints.iter().any(|endpoint| input.allows(endpoint)) {
             return None;
         }
         let position = input.key >> 32;

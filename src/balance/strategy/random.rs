@@ -12,10 +12,10 @@ impl Random {
         endpoints: &[Arc<Endpoint>],
         input: &PickInput<'_>,
     ) -> Option<usize> {
-        if input.tried.is_empty() {
+        if input.allows_all() {
             return Some(scale(input.random, endpoints.len()));
         }
-        // Counted and then walked, so that the neighbour of a tried endpoint is not favoured.
+        // Counted and then walked, so that the neighbour of one that is passed over is not favoured.
         let allowed = || (0..endpoints.len()).filter(|&at| input.allows(&endpoints[at]));
         match allowed().count() {
             0 => None,

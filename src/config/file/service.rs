@@ -41,6 +41,20 @@ pub(super) const KEYS: &[Key<ServiceSettings>] = &[
     Key::optional("user_timeout", |service, value| {
         service.user_timeout = value.duration(limits::USER_TIMEOUT);
     }),
+    Key::optional("max_connections", |service, value| {
+        let max = value.integer(limits::ENDPOINT_CONNECTIONS);
+        service.max_connections = max.map(|max| (max > 0).then_some(max as u32));
+    }),
+    Key::optional("queue", |service, value| {
+        service.queue = value.integer(limits::QUEUE).map(|queue| queue as usize);
+    }),
+    Key::optional("queue_timeout", |service, value| {
+        service.queue_timeout = value.duration(limits::QUEUE_TIMEOUT);
+    }),
+    Key::optional("max_lifetime", |service, value| {
+        let max = value.duration(limits::MAX_LIFETIME);
+        service.max_lifetime = max.map(|max| (!max.is_zero()).then_some(max));
+    }),
     Key::optional("endpoints", |service, value| {
         service.endpoints = read_endpoints(value);
     }),

@@ -160,6 +160,10 @@ fn settings_in_the_tree_have_the_keys_of_a_service_section() {
         send_proxy = "v2"
         keepalive = { interval = "5s" }
         user_timeout = "1m"
+        max_connections = 20
+        queue = 0
+        queue_timeout = "1s"
+        max_lifetime = "1day"
         endpoints = ["10.0.0.5:80", { address = "[::1]:80", weight = 7 }]
         weights = { "10.0.0.5:80" = 3, web-1 = 65_535 }
         drain = ["web-2"]
@@ -181,6 +185,10 @@ fn settings_in_the_tree_have_the_keys_of_a_service_section() {
             send_proxy: Some(SendProxy::V2),
             keepalive: Some(probes(60, 5, 6)),
             user_timeout: Some(seconds(60)),
+            max_connections: Some(Some(20)),
+            queue: Some(0),
+            queue_timeout: Some(seconds(1)),
+            max_lifetime: Some(Some(seconds(86_400))),
             endpoints: Some(vec![endpoint("10.0.0.5:80", 1), endpoint("[::1]:80", 7)]),
             weights: Some([("10.0.0.5:80".into(), 3), ("web-1".into(), 65_535)].into()),
             drain: Some(["web-2".into()].into()),
@@ -224,6 +232,19 @@ fn later_layers_win_key_by_key() {
     assert_eq!(policy.connect_timeout, seconds(2), "file over built-in");
     assert_eq!(policy.idle_timeout, seconds(300), "built-in");
     assert!(policy.drain.is_empty(), "an empty list is a value");
+}
+
+#[test]
+fn a_limit_is_lifted_by_a_later_layer() {
+    let settings = |text: &str| ServiceSettings::parse(text, "f").unwrap();
+    let file = settings("max_connections = 7\nmax_lifetime = '1h'");
+    let tree = settings("max_connections = 0\nmax_lifetime = '0s'");
+    let by_file = ServicePolicy::default().overlaid(&file);
+    assert_eq!(by_file.max_connections, Some(7));
+    assert_eq!(by_file.max_lifetime, Some(seconds(3600)));
+    let policy = by_file.overlaid(&tree);
+    assert_eq!((policy.max_connections, policy.max_lifetime), (None, None));
+    assert_eq!((policy.queue, policy.queue_timeout), (1024, seconds(5)));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Which services and endpoints a table has, and what it shares with the one before.
 
 use super::fixture::{World, file, listener, name, shown};
-use crate::balance::PickInput;
+use crate::balance::{PickInput, UNLIMITED};
 use crate::config::Strategy;
 use crate::registry::FileLayer;
 use crate::registry::assemble::MAX_SERVICES;
@@ -14,6 +14,7 @@ const ANY: PickInput<'static> = PickInput {
     key: 0,
     random: 0,
     tried: &[],
+    limit: UNLIMITED,
 };
 
 fn host(host: &str) -> Asked<'_> {

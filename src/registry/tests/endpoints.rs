@@ -1,18 +1,21 @@
 //! What becomes of the state of endpoints that stay, drain, leave and return.
 
 use super::fixture::{World, file, shown};
-use crate::balance::{Lease, PickInput};
+use crate::balance::{Lease, PickInput, UNLIMITED};
 use crate::net::now_ms;
 use crate::registry::FileLayer;
 use crate::routing::Service;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Wake, Waker};
 
 fn lease(service: &Service) -> Lease {
     let input = PickInput {
         key: 0,
         random: 0,
         tried: &[],
+        limit: UNLIMITED,
     };
     service.balancer.pick(&input).unwrap()
 }
@@ -145,4 +148,37 @@ fn a_draining_endpoint_that_leaves_keeps_its_deadline() {
     world.set("drain_timeout = \"1s\"\ndrain = [\"a\"]");
     world.unregister("a");
     assert_eq!(state.retire_at(), deadline);
+}
+
+/// Remembers that it was woken.
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Relaxed);
+    }
+}
+
+#[test]
+fn who_waits_for_an_endpoint_hears_of_every_change_of_the_service() {
+    let world = World::new(FileLayer::default());
+    let web = world.register("a", "10.0.0.1:80");
+    let place = web.balancer.queue().enter(1).unwrap();
+    let woken = Arc::new(Woken::default());
+    let hears_of = |change: &dyn Fn()| {
+        place.may_try(&Waker::from(Arc::clone(&woken)));
+        change();
+        world.catch_up();
+        woken.0.swap(false, Relaxed)
+    };
+    assert!(hears_of(&|| world.put("/services/web/b", "10.0.0.2:80")));
+    assert!(hears_of(&|| world.delete("/services/web/b")));
+    let settings = "/zoogate/config/services/web";
+    assert!(hears_of(&|| world.put(settings, "max_connections = 9")));
+    assert!(!hears_of(&|| world.put("/services/api/a", "10.0.0.3:80")));
+    world.delete(settings);
+    world.delete("/services/web/a");
+    assert!(hears_of(&|| world.delete("/services/web")));
+    assert!(world.table().service("web").is_none());
 }
