@@ -13,10 +13,10 @@
 //! ask (see `access`), 404 no such member, 409 another change is under way, 413 too long, 503 no leader or no quorum.
 
 use super::asked::Asked;
-use super::routes::{JSON, Page, page};
+use super::reply::{body, done, failed, wrong_method};
+use super::routes::Page;
 use super::{AdminState, access};
 use crate::ensemble::{Alteration, ReconfigError, Survey, Surveyed};
-use hyper::header::{ALLOW, HeaderValue};
 use hyper::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -117,20 +117,6 @@ fn member(number: &str) -> Result<u64, Box<Page>> {
     })
 }
 
-/// The body, of which an empty one says nothing: `{}`.
-fn body<'a, T: Deserialize<'a>>(asked: &'a Asked) -> Result<T, Box<Page>> {
-    let Some(body) = &asked.body else {
-        let why = "the body is longer than 64 KiB, or did not come";
-        let status = StatusCode::PAYLOAD_TOO_LARGE;
-        return Err(Box::new(failed(status, "too-long", why)));
-    };
-    let body: &[u8] = if body.is_empty() { b"{}" } else { body };
-    serde_json::from_slice(body).map_err(|error| {
-        let why = format!("the body is not what is expected here: {error}");
-        Box::new(failed(StatusCode::BAD_REQUEST, "bad-request", &why))
-    })
-}
-
 fn survey(survey: &Survey) -> Value {
     let heard = |member: &Surveyed| member.last_contact_ms.is_some_and(|ms| ms < HEARD_MS);
     let voters: Vec<&Surveyed> = survey.members.iter().filter(|m| m.voter).collect();
@@ -186,20 +172,4 @@ fn refused(error: &ReconfigError) -> Page {
         ReconfigError::OutcomeUnknown => (StatusCode::SERVICE_UNAVAILABLE, "outcome-unknown"),
     };
     failed(status, name, &error.to_string())
-}
-
-fn wrong_method(allowed: &'static str) -> Page {
-    let why = format!("only {allowed} here");
-    let mut page = failed(StatusCode::METHOD_NOT_ALLOWED, "wrong-method", &why);
-    let allowed = HeaderValue::from_static(allowed);
-    page.headers_mut().insert(ALLOW, allowed);
-    page
-}
-
-fn failed(status: StatusCode, name: &str, reason: &str) -> Page {
-    done(status, &json!({ "error": name, "reason": reason }))
-}
-
-fn done(status: StatusCode, value: &Value) -> Page {
-    page(status, JSON, format!("{value}\n"))
 }

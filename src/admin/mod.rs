@@ -6,7 +6,7 @@
 //! | `/healthz` | 200 `ok` while every critical task lives and makes progress, else 503 and why: restart the node |
 //! | `/readyz` | 200 `ready` once it can serve, else 503 and the reasons, one per line: send traffic elsewhere |
 //! | `/metrics` | Prometheus' text format 0.0.4 |
-//! | `/v1/services` | JSON: services, their endpoints and registrations that cannot be read |
+//! | `/v1/services`, .. | JSON: services, their endpoints and registrations that cannot be read; drains them from this machine, or with the token: see `services` |
 //! | `/v1/cluster`, .. | JSON: the members; changes them from this machine, or with the token: see `cluster` |
 //! | `/v1/snapshot` | a backup of the tree; from this machine, or with the token |
 //! | `/commands`, `/commands/<name>` | JSON: what ZooKeeper's AdminServer answers |
@@ -25,6 +25,7 @@ mod cluster;
 mod commands;
 mod health;
 mod mirror;
+mod reply;
 mod routes;
 mod server;
 mod services;

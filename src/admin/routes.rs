@@ -50,6 +50,10 @@ pub(super) async fn answer(state: &AdminState, asked: &Asked) -> Page {
     if let Some(rest) = cluster.filter(|rest| rest.is_empty() || rest.starts_with('/')) {
         return cluster::answer(state, asked, rest).await;
     }
+    let services = path.strip_prefix(services::PREFIX);
+    if let Some(rest) = services.filter(|rest| rest.is_empty() || rest.starts_with('/')) {
+        return services::answer(state, asked, rest).await;
+    }
     let is_read = method == Method::GET || method == Method::HEAD;
     let command = path.strip_prefix(commands::PREFIX);
     if let Some(rest) = command.filter(|rest| rest.is_empty() || rest.starts_with('/')) {
@@ -63,7 +67,6 @@ pub(super) async fn answer(state: &AdminState, asked: &Asked) -> Page {
         "/healthz" => healthz,
         "/readyz" => readyz,
         "/metrics" => metrics,
-        "/v1/services" => |state| found(JSON, services::page(&state.table.load())),
         _ => return not_found(path),
     };
     if is_read {

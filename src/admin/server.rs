@@ -7,6 +7,7 @@
 use super::AdminState;
 use super::asked::{Asked, Pace};
 use super::routes::{Page, answer};
+use super::services::answer_member;
 use crate::net::{ServerTls, TlsFailure};
 use crate::telemetry::{chain, contained};
 use hyper::Request;
@@ -73,9 +74,14 @@ impl From<TcpListener> for Door {
     }
 }
 
-/// Serves the admin door until `stop` is cancelled; returns once every connection has ended.
+/// Serves the admin door until `stop` is cancelled, and answers those of other nodes; returns once every connection
+/// has ended.
 pub async fn serve(door: Door, state: AdminState, stop: CancellationToken) {
     let state = Arc::new(state);
+    // It must not hold the ensemble, which holds it.
+    let table = Arc::clone(&state.table);
+    let told = move |asked: &[u8]| answer_member(&table.load(), asked);
+    state.ensemble.answer_members(Arc::new(told));
     let metrics = state.metrics.clone();
     let refused = move |failure: TlsFailure| metrics.tls.failed("admin", failure.as_str());
     let pages = move |asked: Asked| {

@@ -4,6 +4,7 @@
 //! zoogate dev | serve            -> node            runs a node (or a whole ensemble) in this process
 //! zoogate zk ls|get|set|..       -> client          one session, one verb, data on stdout
 //! zoogate register SERVICE ..    -> client          one session kept for as long as the process lives
+//! zoogate drain|undrain WEB/A    -> admin address   orders about endpoints
 //! zoogate cert ca|node|..        -> net             makes certificates and keys, as files
 //! zoogate cluster members|add|.. -> admin address   the members, and changing them
 //! zoogate backup FILE            -> admin address   a copy of the tree, from a running node
@@ -19,10 +20,12 @@
 //!   clap and most tools do, rather than with `sysexits.h`'s 64.
 mod admin;
 mod args;
+mod ask;
 mod backup;
 mod cert;
 mod cluster;
 mod config_check;
+mod drain;
 mod error;
 mod exit;
 mod inspect;
@@ -82,6 +85,8 @@ fn dispatch(verb: Verb, output: Output) -> Result<ExitCode, CliError> {
             Exit::Ok
         }
         Verb::Register(register) => on_one_thread(register::run(register, output))?,
+        Verb::Drain(args) => on_one_thread(drain::run(args, output))?,
+        Verb::Undrain(args) => on_one_thread(drain::undo(args, output))?,
         Verb::Cluster(cluster) => on_one_thread(cluster::run(cluster, output))?,
         Verb::Zk(zk) => on_one_thread(zk::run(zk, output))?,
         Verb::Cert(cert) => cert::run(cert.verb, output)?,

@@ -33,6 +33,7 @@ pub use name::{NameError, ServiceName};
 pub use service::{HashKey, SendProxy, ServicePolicy, ServiceSettings, StaticEndpoint, Strategy};
 pub use socket::{Keepalive, ListenerSocket};
 pub use tls::{AdminTls, ClientCertificate, DEFAULT_TRUST_DOMAIN, EnsembleTls, ZookeeperTls};
+pub use words::closest as closest_name;
 pub use zookeeper::{FourLetterWords, FreshAcl, ZookeeperConfig};
 
 use ipnet::IpNet;

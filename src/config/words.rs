@@ -7,7 +7,7 @@ const COMPARED_BYTES: usize = 64;
 const SHOWN_CHARS: usize = 48;
 
 /// The known name that `name` most likely means: at most a third of it differs.
-fn closest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
+pub fn closest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
     if name.len() > COMPARED_BYTES {
         return None;
     }

@@ -30,6 +30,17 @@ impl Drain {
             order: None,
         }
     }
+
+    /// Who asked for it, in the words of JSON and of the command line. A published interface.
+    pub fn words(&self) -> Vec<&'static str> {
+        let words = [
+            (self.order.is_some(), "operator"),
+            (self.settings, "settings"),
+            (self.registration, "registration"),
+        ];
+        let asked = words.into_iter().filter(|(asked, _)| *asked);
+        asked.map(|(_, word)| word).collect()
+    }
 }
 
 /// What an operator asked for.

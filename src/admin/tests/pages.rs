@@ -1,6 +1,7 @@
 //! What the pages say of a routing table and of an ensemble.
 
-use super::super::{mirror, services};
+use super::super::mirror;
+use super::super::services::list;
 use crate::balance::{Balancer, Endpoint, EndpointState, Lease};
 use crate::config::{ServiceName, ServicePolicy, Strategy};
 use crate::ensemble::{Fault, Role, Status};
@@ -193,7 +194,7 @@ fn services_page_shows_the_table() {
     let _lease = Lease::new(Arc::clone(&a));
     b.state.retire(1);
     let table = table(&metrics, &[("web", &[a, b], &["c"]), ("api", &[], &[])]);
-    let text = services::page(&table);
+    let text = list::page(&table);
     assert!(text.ends_with("}\n"), "{text}");
     let page: Value = serde_json::from_str(&text).expect("JSON");
     let expected = json!({ "zxid": 42, "services": [

@@ -1,7 +1,19 @@
 //! How a node's admin address is spoken to: the same for every verb that does.
 
+use super::values;
 use clap::Args as ClapArgs;
 use std::path::PathBuf;
+
+/// Which nodes are asked, and how.
+#[derive(Debug, ClapArgs)]
+pub(in crate::cli) struct NodeArgs {
+    /// Admin addresses of nodes, tried in turn
+    #[arg(long, value_name = "HOST:PORT", global = true, env = "ZOOGATE_ADMIN", value_delimiter = ',',
+        default_value = "127.0.0.1:9180", value_parser = values::host_port)]
+    pub(in crate::cli) admin: Vec<String>,
+    #[command(flatten)]
+    pub(in crate::cli) access: AdminArgs,
+}
 
 /// Who to trust there, and who to be.
 #[derive(Debug, ClapArgs)]

@@ -1,6 +1,6 @@
 //! `zoogate cluster ..`: the members of an ensemble.
 
-use super::{AdminArgs, values};
+use super::{NodeArgs, values};
 use clap::{Args as ClapArgs, Subcommand};
 use std::time::Duration;
 
@@ -25,12 +25,8 @@ and two histories cannot be made one again. Who has lost a majority for good res
 Exit codes: 0 done, 1 failed, 2 it makes no sense, 3 no such member, 4 another change is under way, 5 no node \
 reachable, no leader or no quorum, 6 not permitted, 7 timed out: the outcome is not known.")]
 pub(in crate::cli) struct ClusterArgs {
-    /// Admin addresses of nodes, tried in turn
-    #[arg(long, value_name = "HOST:PORT", global = true, env = "ZOOGATE_ADMIN", value_delimiter = ',',
-        default_value = "127.0.0.1:9180", value_parser = values::host_port)]
-    pub(in crate::cli) admin: Vec<String>,
     #[command(flatten)]
-    pub(in crate::cli) access: AdminArgs,
+    pub(in crate::cli) nodes: NodeArgs,
     /// Longest wait for the whole verb; while another change is under way, or there is no leader, it tries again
     #[arg(long, value_name = "DURATION", global = true, default_value = "30s", value_parser = values::deadline)]
     pub(in crate::cli) timeout: Duration,

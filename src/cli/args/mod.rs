@@ -3,15 +3,17 @@ mod admin;
 mod backup;
 mod cert;
 mod cluster;
+mod drain;
 mod migrate;
 mod register;
 mod values;
 mod zk;
 
-pub(super) use admin::AdminArgs;
+pub(super) use admin::{AdminArgs, NodeArgs};
 pub(super) use backup::{BackupArgs, InspectArgs, RestoreArgs};
 pub(super) use cert::{AuthorityArgs, CertArgs, CertVerb, ClientCertArgs, NodeCertArgs};
 pub(super) use cluster::{ClusterArgs, ClusterVerb};
+pub(super) use drain::{DrainArgs, Target, UndrainArgs};
 pub(super) use migrate::{AclMode, ConflictMode, MigrateArgs, Pattern};
 pub(super) use register::RegisterArgs;
 pub(super) use zk::{CreateArgs, GetArgs, ListArgs, RemoveArgs, SetArgs, WatchArgs};
@@ -33,6 +35,7 @@ Examples:
   zoogate dev                                        an ensemble, sample services and traffic, here
   zoogate serve -c /etc/zoogate/zoogate.toml         one node of a real ensemble
   zoogate register web --port 9001 -- ./server       run a server and register it while it answers
+  zoogate drain web/10.0.0.5:8080 --wait             nothing new, and wait until what is under way has ended
   zoogate zk ls -r /services                         what is registered
   zoogate cert node n1 --ca /etc/zoogate/ca          what node n1 needs for TLS
   zoogate cluster members                            who the members are, and how far each is
@@ -54,6 +57,10 @@ pub(super) enum Verb {
     Serve(ServeArgs),
     /// Register an endpoint for as long as this process, or the command it runs, lives
     Register(RegisterArgs),
+    /// Have endpoints finish what they have and get nothing new, on every node
+    Drain(DrainArgs),
+    /// Take a drain back
+    Undrain(UndrainArgs),
     /// Read and change the tree of any ZooKeeper-compatible ensemble
     Zk(ZkArgs),
     /// Make and look at certificates: a private authority, and what it issues to nodes and clients
@@ -157,6 +164,8 @@ mod tests {
             "serve",
             "register",
             "zk",
+            "drain",
+            "undrain",
             "config check",
             "cert",
             "cert ca",
@@ -196,6 +205,12 @@ mod tests {
                 ValueValidation,
             ),
             ("register web --port 80 command", UnknownArgument),
+            ("drain", MissingRequiredArgument),
+            ("drain web", ValueValidation),
+            ("drain web/", ValueValidation),
+            ("drain web/a --deadline 30", ValueValidation),
+            ("drain web/a --timeout 0s", ValueValidation),
+            ("undrain web/a --wait", UnknownArgument),
             ("zk ls", MissingRequiredArgument),
             ("zk ls a", ValueValidation),
             ("zk --server a:b ls /", ValueValidation),

@@ -1,30 +1,21 @@
 //! `zoogate cluster`: asks a node's admin address about the members, and for changes.
 
-mod ask;
 mod table;
 
-use super::admin::Access;
 use super::args::{ClusterArgs, ClusterVerb};
+use super::ask::Asking;
 use super::output::Output;
 use super::{CliError, Exit};
-use ask::{AskError, Asking};
 use hyper::Method;
 use serde_json::{Value, json};
-use std::time::Duration;
-use tokio::time::{sleep, timeout};
-
-/// Pause before a change is asked for again.
-const RETRY: Duration = Duration::from_millis(300);
+use tokio::time::timeout;
 
 /// Does one verb.
 ///
 /// # Errors
 /// [`CliError`].
 pub(super) async fn run(args: ClusterArgs, output: Output) -> Result<Exit, CliError> {
-    let asking = Asking {
-        access: Access::of(&args.access)?,
-        nodes: args.admin,
-    };
+    let asking = Asking::of(args.nodes)?;
     let limit = args.timeout;
     let verb = perform(&asking, args.verb, output);
     timeout(limit, verb).await.unwrap_or_else(|_| {
@@ -34,7 +25,8 @@ pub(super) async fn run(args: ClusterArgs, output: Output) -> Result<Exit, CliEr
 }
 
 async fn perform(asking: &Asking, verb: ClusterVerb, output: Output) -> Result<Exit, CliError> {
-    let change = |method, path: String| insist(asking, method, path, None);
+    let change = async |method, path: String| asking.insist(&method, &path, None).await;
+    let post = async |path, body| asking.insist(&Method::POST, path, Some(&body)).await;
     let path = |number: u64, verb: &str| format!("/v1/cluster/members/{number}{verb}");
     match verb {
         ClusterVerb::Members { json } => {
@@ -61,8 +53,7 @@ async fn perform(asking: &Asking, verb: ClusterVerb, output: Output) -> Result<E
             address,
         } => {
             let body = json!({ "name": name, "address": address, "observer": observer });
-            let path = "/v1/cluster/members".into();
-            let done = insist(asking, Method::POST, path, Some(body)).await?;
+            let done = post("/v1/cluster/members", body).await?;
             output.lines([&done["member"]])?;
         }
         ClusterVerb::Remove { member } => {
@@ -82,8 +73,7 @@ async fn perform(asking: &Asking, verb: ClusterVerb, output: Output) -> Result<E
                 Some(member) => json!({ "member": number(asking, &member).await? }),
                 None => json!({}),
             };
-            let path = "/v1/cluster/leader".into();
-            let done = insist(asking, Method::POST, path, Some(body)).await?;
+            let done = post("/v1/cluster/leader", body).await?;
             output.lines([&done["leader"]])?;
         }
     }
@@ -91,25 +81,7 @@ async fn perform(asking: &Asking, verb: ClusterVerb, output: Output) -> Result<E
 }
 
 async fn survey(asking: &Asking) -> Result<Value, CliError> {
-    let found = asking.ask(&Method::GET, "/v1/cluster", None).await;
-    found.map_err(failed)
-}
-
-/// Asks until it is done or refused for good: what is under way ends, and a leader is found.
-async fn insist(
-    asking: &Asking,
-    method: Method,
-    path: String,
-    body: Option<Value>,
-) -> Result<Value, CliError> {
-    loop {
-        match asking.ask(&method, &path, body.as_ref()).await {
-            Err(AskError::Refused { error, .. })
-                if error == "in-progress" || error == "no-leader" => {}
-            other => return other.map_err(failed),
-        }
-        sleep(RETRY).await;
-    }
+    Ok(asking.ask(&Method::GET, "/v1/cluster", None).await?)
 }
 
 /// The number of a member that is given by its number or name.
@@ -135,8 +107,4 @@ async fn number(asking: &Asking, member: &str) -> Result<u64, CliError> {
             Err(CliError::failed(Exit::NotFound, why))
         }
     }
-}
-
-fn failed(error: AskError) -> CliError {
-    CliError::failed(error.exit(), error)
 }

@@ -1,7 +1,9 @@
 //! One request to a node's admin address, and its answer.
 
+use crate::cli::CliError;
 use crate::cli::Exit;
 use crate::cli::admin::{Access, Stream};
+use crate::cli::args::NodeArgs;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
@@ -12,14 +14,17 @@ use serde_json::Value;
 use std::error::Error;
 use std::io;
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 /// Longest wait for a connection; then the next node is tried.
 const CONNECTING: Duration = Duration::from_secs(3);
 
-/// Longest answer: 64 members at a few hundred bytes.
-const ANSWER_BYTES: usize = 1 << 20;
+/// Pause before a change is asked for again.
+const RETRY: Duration = Duration::from_millis(300);
+
+/// Longest answer: 64 members at a few hundred bytes, or 10,000 endpoints at about a thousand.
+const ANSWER_BYTES: usize = 16 << 20;
 
 /// Whom to ask, and with what.
 pub(super) struct Asking {
@@ -64,6 +69,12 @@ pub(super) enum AskError {
     },
 }
 
+impl From<AskError> for CliError {
+    fn from(error: AskError) -> CliError {
+        CliError::failed(error.exit(), error)
+    }
+}
+
 impl AskError {
     /// The exit code it ends with.
     pub(super) fn exit(&self) -> Exit {
@@ -83,6 +94,38 @@ impl AskError {
 }
 
 impl Asking {
+    /// Of the nodes that the arguments name.
+    ///
+    /// # Errors
+    /// [`CliError`] when a file with a token or a certificate is no use.
+    pub(super) fn of(args: NodeArgs) -> Result<Asking, CliError> {
+        Ok(Asking {
+            access: Access::of(&args.access)?,
+            nodes: args.admin,
+        })
+    }
+
+    /// Asks until it is answered or refused for good: what is under way ends, and a leader is found. The caller bounds
+    /// the time it takes.
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub(super) async fn insist(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, AskError> {
+        loop {
+            match self.ask(method, path, body).await {
+                Err(AskError::Refused { error, .. })
+                    if error == "in-progress" || error == "no-leader" => {}
+                other => return other,
+            }
+            sleep(RETRY).await;
+        }
+    }
+
     /// Asks the first node that can be reached.
     ///
     /// # Errors

@@ -49,7 +49,7 @@ struct UnparsedPage<'a> {
 }
 
 /// The page, as JSON text that ends in a newline.
-pub(super) fn page(table: &RoutingTable) -> String {
+pub(in crate::admin) fn page(table: &RoutingTable) -> String {
     let page = TablePage {
         zxid: table.version,
         services: table.services.values().map(|s| service_page(s)).collect(),
