@@ -53,6 +53,12 @@ pub const INSTANCES: usize = 4096;
 /// Connections a listener serves at once. Each costs two descriptors and, while it moves bytes, two buffers.
 pub const MAX_CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
 
+/// Connections of one source at once; 0 is no limit. As many as a listener may have.
+pub const PER_SOURCE: RangeInclusive<u64> = 0..=1_000_000;
+
+/// Connections per second that a listener takes; 0 is no limit. No machine takes a million.
+pub const ACCEPT_RATE: RangeInclusive<u64> = 0..=1_000_000;
+
 /// Networks in one list. Each costs a comparison per connection.
 pub const NETWORKS: usize = 256;
 

@@ -157,6 +157,10 @@ pub struct ListenerConfig {
     pub rules: Vec<RuleConfig>,
     /// Connections served at once; more wait in the kernel's backlog.
     pub max_connections: usize,
+    /// Connections of one source, an IPv4 address or an IPv6 /64, served at once; more are reset. `None` is no limit.
+    pub max_connections_per_source: Option<u32>,
+    /// Connections taken per second; more wait. `None` is no limit.
+    pub accept_rate: Option<u32>,
     /// Options of its socket and of its clients'.
     pub socket: ListenerSocket,
     /// The networks of the proxies that alone may connect, each beginning with a PROXY header; absent: no header is
@@ -175,6 +179,8 @@ impl ListenerConfig {
             protocol,
             rules: Vec::new(),
             max_connections: DEFAULT_MAX_CONNECTIONS,
+            max_connections_per_source: None,
+            accept_rate: None,
             socket: ListenerSocket::default(),
             accept_proxy: None,
             handshake_timeout: DEFAULT_HANDSHAKE_TIMEOUT,

@@ -1,10 +1,12 @@
-//! What a running node cannot change: who it is, with whom it agrees, and the sockets it holds.
+//! What a running node cannot change: who it is, with whom it agrees, and where the control plane listens.
 //!
-//! Rules and services are only looked up in a configuration, so they change live. The rest was handed to sockets,
-//! threads and files at start. A file that changes any of it is refused as a whole: half a reload would leave a
-//! node that agrees with no file.
+//! Listeners, rules and services change live. The rest was handed to sockets, threads and files at start. A file that
+//! changes any of it is refused as a whole: half a reload would leave a node that agrees with no file.
 
-use super::{AdminConfig, Config, EnsembleConfig, ListenerConfig, NodeConfig, ZookeeperConfig};
+use super::{
+    AdminConfig, Config, EnsembleConfig, ListenerConfig, ListenerSocket, NodeConfig,
+    ZookeeperConfig,
+};
 use std::fmt::Debug;
 
 impl Config {
@@ -152,50 +154,35 @@ impl Conflicts {
     }
 
     fn in_listeners(&mut self, old: &[ListenerConfig], new: &[ListenerConfig]) {
-        for old in old {
-            match new.iter().find(|new| new.name == old.name) {
-                Some(new) => self.in_listener(old, new),
-                None => self.sentences.push(format!(
-                    "listener {:?} cannot be removed while running",
-                    old.name
-                )),
-            }
-        }
         for new in new {
-            if !old.iter().any(|old| old.name == new.name) {
-                self.sentences.push(format!(
-                    "listener {:?} cannot be added while running",
-                    new.name
-                ));
+            let same_address = |old: &&ListenerConfig| {
+                old.bind == new.bind && (old.bind.port() != 0 || old.name == new.name)
+            };
+            if let Some(old) = old.iter().find(same_address) {
+                self.in_buffer(&new.name, "receive_buffer", old.socket, new.socket, |s| {
+                    s.receive_buffer
+                });
+                self.in_buffer(&new.name, "send_buffer", old.socket, new.socket, |s| {
+                    s.send_buffer
+                });
             }
         }
     }
 
-    fn in_listener(&mut self, old: &ListenerConfig, new: &ListenerConfig) {
-        let ListenerConfig {
-            name,
-            bind,
-            protocol,
-            rules: _,
-            max_connections,
-            accept_proxy,
-            handshake_timeout,
-            socket,
-        } = old;
-        let key = |key: &str| format!("{key} of listener {name:?}");
-        self.compare(&key("bind"), bind, &new.bind);
-        self.compare(&key("protocol"), &protocol.as_str(), &new.protocol.as_str());
-        self.compare(
-            &key("max_connections"),
-            max_connections,
-            &new.max_connections,
-        );
-        self.compare(&key("accept_proxy"), accept_proxy, &new.accept_proxy);
-        self.compare(
-            &key("handshake_timeout"),
-            handshake_timeout,
-            &new.handshake_timeout,
-        );
-        self.compare(&key("the socket's options"), socket, &new.socket);
+    /// The kernel takes a size back from no socket.
+    fn in_buffer(
+        &mut self,
+        listener: &str,
+        key: &str,
+        old: ListenerSocket,
+        new: ListenerSocket,
+        size: impl Fn(ListenerSocket) -> usize,
+    ) {
+        if size(old) > 0 && size(new) == 0 {
+            self.sentences.push(format!(
+                "{key} of listener {listener:?} cannot be left to the kernel again while running: it is {}",
+                size(old)
+            ));
+        }
     }
 }

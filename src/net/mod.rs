@@ -6,6 +6,7 @@
 mod blocking;
 mod clock;
 mod descriptors;
+mod last_call;
 pub mod proxy_protocol;
 mod secret;
 mod socket;
@@ -14,9 +15,11 @@ mod tls;
 pub use blocking::off_runtime;
 pub use clock::now_ms;
 pub use descriptors::{Descriptors, DescriptorsTaken, open_files_limit, raise_open_files_limit};
+pub use last_call::refuse_newcomers;
 pub use secret::{Secret, SecretError};
 pub use socket::{
-    Probes, SocketOptions, ensure_free, is_out_of_descriptors, listen_shared, reset_on_close,
+    Probes, Reserved, SocketOptions, ensure_free, is_out_of_descriptors, reserve_shared,
+    reset_on_close, retune,
 };
 #[cfg(test)]
 pub use tls::fixture;

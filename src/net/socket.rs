@@ -59,34 +59,78 @@ impl SocketOptions {
     }
 }
 
-/// Makes a non-blocking listening socket on `addr` that further sockets of this user may share.
+/// A non-blocking socket that has an address and does not listen yet.
+#[derive(Debug)]
+pub struct Reserved(Socket);
+
+/// Takes `addr` for a listening socket, and further ones of this user may share it.
 ///
 /// Its connections inherit `options`, and that small writes leave at once, so that they cost nothing when one is
-/// accepted. The kernel completes up to `backlog` connections ahead of `accept`; it lowers the number to
-/// `net.core.somaxconn` (4,096 by default). Raising both costs a few hundred bytes for each waiting connection and
-/// lets clients wait longer before they learn that nobody serves them.
+/// accepted.
 ///
 /// The kernel spreads connections over the sockets that share an address by a hash of both ends, so with few
 /// clients the shares are uneven.
 ///
 /// # Errors
-/// Those of socket(2), setsockopt(2), bind(2) and listen(2).
-pub fn listen_shared(
-    addr: SocketAddr,
-    backlog: u32,
-    options: &SocketOptions,
-) -> io::Result<TcpListener> {
+/// Those of socket(2), setsockopt(2) and bind(2).
+pub fn reserve_shared(addr: SocketAddr, options: &SocketOptions) -> io::Result<Reserved> {
     let socket = stream_socket(addr)?;
     socket.set_reuse_port(true)?;
     socket.set_tcp_nodelay(true)?;
     // Before listen: the window's scale, which a large receive buffer needs, is agreed upon with the first packet.
     options.apply(SockRef::from(&socket))?;
     socket.bind(&addr.into())?;
-    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
-    Ok(socket.into())
+    Ok(Reserved(socket))
 }
 
-/// Fails when somebody listens on `addr` already, which [`listen_shared`] by design does not notice: two
+impl Reserved {
+    /// Its address, with the port the kernel chose if it was asked to.
+    ///
+    /// # Errors
+    /// Those of getsockname(2).
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        let addr = self.0.local_addr()?.as_socket();
+        addr.ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
+    }
+
+    /// Listens. The kernel completes up to `backlog` connections ahead of `accept`; it lowers the number to
+    /// `net.core.somaxconn` (4,096 by default). Raising both costs a few hundred bytes for each waiting connection and
+    /// lets clients wait longer before they learn that nobody serves them.
+    ///
+    /// # Errors
+    /// Those of listen(2).
+    pub fn listen(self, backlog: u32) -> io::Result<TcpListener> {
+        self.0.listen(backlog_of(backlog))?;
+        Ok(self.0.into())
+    }
+}
+
+fn backlog_of(backlog: u32) -> i32 {
+    i32::try_from(backlog).unwrap_or(i32::MAX)
+}
+
+/// Gives a socket that listens another backlog, and connections that arrive from now on other options. Buffers that
+/// `options` leave to the kernel stay as they are: it takes a size back from nobody.
+///
+/// # Errors
+/// Those of setsockopt(2) and listen(2).
+pub fn retune(
+    socket: &tokio::net::TcpListener,
+    backlog: u32,
+    options: &SocketOptions,
+) -> io::Result<()> {
+    let socket = SockRef::from(socket);
+    if options.keepalive.is_none() {
+        socket.set_keepalive(false)?;
+    }
+    if options.user_timeout.is_zero() {
+        socket.set_tcp_user_timeout(None)?;
+    }
+    socket.listen(backlog_of(backlog))?;
+    options.apply(socket)
+}
+
+/// Fails when somebody listens on `addr` already, which [`reserve_shared`] by design does not notice: two
 /// processes would then each get a share of the other's connections.
 ///
 /// # Errors
@@ -122,7 +166,7 @@ mod tests {
     use super::*;
 
     fn listen(addr: SocketAddr, options: SocketOptions) -> io::Result<TcpListener> {
-        listen_shared(addr, 16, &options)
+        reserve_shared(addr, &options)?.listen(16)
     }
 
     #[test]
@@ -134,6 +178,32 @@ mod tests {
             ensure_free(addr).unwrap_err().kind(),
             io::ErrorKind::AddrInUse
         );
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_listens_gets_other_options() {
+        let on = SocketOptions {
+            keepalive: Some(Probes {
+                idle: Duration::from_secs(17),
+                interval: Duration::from_secs(3),
+                count: 5,
+            }),
+            user_timeout: Duration::from_millis(4500),
+            ..SocketOptions::default()
+        };
+        let socket = listen("127.0.0.1:0".parse().unwrap(), on).unwrap();
+        let socket = tokio::net::TcpListener::from_std(socket).unwrap();
+        for (options, keepalive) in [(SocketOptions::default(), false), (on, true)] {
+            retune(&socket, 32, &options).unwrap();
+            let _client = TcpStream::connect(socket.local_addr().unwrap())
+                .await
+                .unwrap();
+            let (accepted, _) = socket.accept().await.unwrap();
+            let accepted = SockRef::from(&accepted);
+            assert_eq!(accepted.keepalive().unwrap(), keepalive);
+            let timeout = accepted.tcp_user_timeout().unwrap();
+            assert_eq!(timeout.unwrap_or_default(), options.user_timeout);
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod error;
 #[cfg(feature = "failpoints")]
 mod failpoints;
 mod means;
+mod reload;
 mod running;
 mod sample;
 mod serve;

@@ -5,12 +5,13 @@ use super::certificates::Certificates;
 use super::commands::commands;
 use super::end;
 use super::error::NodeError;
+use super::reload::{LeavingListeners, file_layer};
 use crate::admin::{self, AdminState, Door, Health};
 use crate::config::Config;
 use crate::ensemble::{Ensemble, Running, SNAPSHOT_ENTRIES, Start};
 use crate::net::Secret;
-use crate::proxy::Serving;
-use crate::registry::{FileLayer, Registry};
+use crate::proxy::{Proxy, Serving};
+use crate::registry::Registry;
 use crate::routing::{RoutingTable, Service};
 use crate::telemetry::{Metrics, doomed};
 use crate::zk::{self, Monitor, Watches};
@@ -29,15 +30,17 @@ const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// A node with all its parts at work.
 pub struct Node {
-    config: Config,
-    addrs: Addrs,
-    ensemble: Ensemble,
+    pub(super) config: Config,
+    pub(super) addrs: Addrs,
+    pub(super) ensemble: Ensemble,
     member: Running,
-    registry: Arc<Registry>,
+    pub(super) registry: Arc<Registry>,
     table: Arc<ArcSwap<RoutingTable>>,
-    metrics: Arc<Metrics>,
+    pub(super) metrics: Arc<Metrics>,
     certificates: Certificates,
-    proxy: Serving,
+    pub(super) proxy: Serving,
+    /// Listeners that are no more and have connections yet.
+    pub(super) leaving: LeavingListeners,
     health: Arc<Health>,
     tasks: JoinSet<&'static str>,
     /// Ends the ZooKeeper side.
@@ -73,7 +76,7 @@ impl Node {
         let watches = Watches::new(metrics.clone());
         let table = Arc::new(ArcSwap::from_pointee(RoutingTable::default()));
         let registry = Arc::new(Registry::new(
-            file_layer(&config),
+            file_layer(&config, &[]),
             table.clone(),
             metrics.clone(),
         ));
@@ -86,11 +89,7 @@ impl Node {
         let (ensemble, member) = Ensemble::start(start).await?;
         // The first table comes from this node's own disk: traffic flows before any leader is known.
         registry.catch_up(&ensemble);
-        let proxy = bound.proxy.serve(table.clone(), &metrics);
-        let proxy = proxy.map_err(|source| NodeError::System {
-            action: "start the data plane",
-            source,
-        })?;
+        let proxy = serve_traffic(bound.proxy, &table, &metrics)?;
         let health = Arc::new(Health::default());
         let client = addrs.zookeeper;
         let monitor = Monitor::new(&config, client, ensemble.clone(), watches, metrics.clone());
@@ -112,6 +111,7 @@ impl Node {
             metrics: metrics.clone(),
             certificates: bound.certificates.clone(),
             proxy,
+            leaving: LeavingListeners::default(),
             health,
             tasks: JoinSet::new(),
             stop_zookeeper: CancellationToken::new(),
@@ -199,31 +199,6 @@ impl Node {
         table.services.get(service).map_or(0, in_use)
     }
 
-    /// Takes a new configuration into use: services and rules change at once, whole; anything that cannot change
-    /// while running refuses the configuration and is named.
-    pub fn reload(&mut self, new: Config) {
-        let conflicts = self.config.reload_conflicts(&new);
-        if conflicts.is_empty() {
-            self.registry.reload(file_layer(&new));
-            self.config = new;
-            let coordination = &self.metrics.coordination;
-            coordination.settings_reloads.inc();
-            coordination
-                .settings_ok
-                .set(i64::from(self.registry.refused_settings().is_empty()));
-            tracing::info!("configuration reloaded");
-        } else {
-            self.refuse_reload(&conflicts.join("; "));
-        }
-    }
-
-    /// Notes that a new configuration was refused; the old one stays.
-    pub fn refuse_reload(&self, why: &str) {
-        self.metrics.coordination.settings_refused.inc();
-        self.metrics.coordination.settings_ok.set(0);
-        tracing::error!(%why, "configuration refused, the old one stays in force");
-    }
-
     /// Resolves when a critical part has died; the process must then end.
     ///
     /// # Cancel safety
@@ -234,15 +209,19 @@ impl Node {
             // Whatever ended with it knows more than this.
             sleep(LAST_WORDS).await;
         };
-        let error = tokio::select! {
-            () = panicked => NodeError::Panicked,
-            failed = self.member.failed() => NodeError::Failed(failed),
-            () = self.proxy.failed() => NodeError::Ended("a traffic worker"),
-            ended = self.tasks.join_next() => match ended {
-                Some(Ok(part)) => NodeError::Ended(part),
-                Some(Err(_)) => NodeError::Panicked,
-                None => NodeError::Ended("everything"),
-            },
+        tokio::pin!(panicked);
+        let error = loop {
+            tokio::select! {
+                () = &mut panicked => break NodeError::Panicked,
+                failed = self.member.failed() => break NodeError::Failed(failed),
+                () = self.proxy.failed() => break NodeError::Ended("a traffic worker"),
+                Some(Ok(gone)) = self.leaving.drained() => self.forget(&gone),
+                ended = self.tasks.join_next() => break match ended {
+                    Some(Ok(part)) => NodeError::Ended(part),
+                    Some(Err(_)) => NodeError::Panicked,
+                    None => NodeError::Ended("everything"),
+                },
+            }
         };
         tracing::error!(%error, "a critical part has died");
         self.health.fail(error.to_string());
@@ -267,18 +246,22 @@ impl Node {
     }
 }
 
+fn serve_traffic(
+    proxy: Proxy,
+    table: &Arc<ArcSwap<RoutingTable>>,
+    metrics: &Arc<Metrics>,
+) -> Result<Serving, NodeError> {
+    let serving = proxy.serve(table.clone(), metrics);
+    serving.map_err(|source| NodeError::System {
+        action: "start the data plane",
+        source,
+    })
+}
+
 /// What who changes something through the admin port must show.
 fn admin_token(config: &Config) -> Result<Option<Arc<Secret>>, NodeError> {
     let token = config.admin.token_file.as_deref().map(Secret::load);
     Ok(token.transpose()?.map(Arc::new))
-}
-
-/// What the registry takes from the file.
-fn file_layer(config: &Config) -> FileLayer {
-    FileLayer {
-        services: config.services.clone(),
-        listeners: config.listeners.clone(),
-    }
 }
 
 fn addrs(bound: &Bound) -> Result<Addrs, NodeError> {

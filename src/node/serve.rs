@@ -3,7 +3,7 @@
 //! | signal | does |
 //! |---|---|
 //! | TERM, INT | drain and stop; a second one stops at once |
-//! | HUP | read the file again, and certificates |
+//! | HUP | read the file again, and certificates; nothing changes if it cannot all be done |
 
 use super::bind::Bound;
 use super::end;
@@ -61,7 +61,7 @@ pub async fn serve(path: &Path) -> Result<(), NodeError> {
                 Asked::Reload => {
                     node.reload_certificates();
                     match Config::load(path) {
-                        Ok(config) => node.reload(config),
+                        Ok(config) => node.reload(config).await,
                         Err(errors) => node.refuse_reload(&errors.to_string()),
                     }
                 }

@@ -50,6 +50,7 @@ pub async fn serve(worker: Rc<Worker>, accepted: Accepted) {
         .max_buf_size(MAX_BUFFER)
         .max_header_size(MAX_BUFFER)
         .serve_connection(io, service);
+    let is_draining = || worker.draining.is_cancelled() || seat.listener.is_leaving();
     let mut told_to_drain = false;
     let outcome = poll_fn(|cx| {
         // A late response is for the exchange to answer; everything else ends the connection.
@@ -58,7 +59,7 @@ pub async fn serve(worker: Rc<Worker>, accepted: Accepted) {
             Some(verdict) => return Poll::Ready(verdict),
         }
         let mut polled = Pin::new(&mut connection).poll(cx);
-        if polled.is_pending() && worker.draining.is_cancelled() && !told_to_drain {
+        if polled.is_pending() && is_draining() && !told_to_drain {
             told_to_drain = true;
             Pin::new(&mut connection).graceful_shutdown();
             polled = Pin::new(&mut connection).poll(cx);

@@ -2,35 +2,50 @@
 //!
 //! A worker takes a connection from the kernel only when it can serve it: at the limit it stops accepting, so the
 //! rest waits in the backlog and clients see latency instead of errors. (The one connection that showed a worker
-//! that the limit is reached waits inside the process.)
+//! that the limit is reached waits inside the process.) The same goes for the rate; a source with too many connections
+//! is reset at once, before it takes anything from others.
+//!
+//! A socket belongs to an address, an [`Entrance`], and which listener its connections are for is looked up when one
+//! arrives: so a listener is changed, renamed or exchanged with another without touching a socket.
 //!
 //! Traffic has a share of the process's descriptors. When it is used up connections are taken and reset at once, so
 //! that clients go elsewhere instead of waiting for a node that is full; what is not traffic still has its own. Should the process run out
 //! all the same, the loop pauses and tries again, ever more slowly, instead of spinning on an accept that cannot succeed.
 
+use super::admission::{Admission, SeatTaken};
 use super::greeting::Greeting;
 use super::outcome::Outcome;
+use super::sources::Counted;
 use super::worker::Worker;
 use super::{http, tcp};
 use crate::config::{ListenerConfig, Protocol};
-use crate::net::{DescriptorsTaken, is_out_of_descriptors, now_ms, reset_on_close};
-use crate::telemetry::{ListenerMetrics, Metrics, contained};
+use crate::net::{
+    DescriptorsTaken, is_out_of_descriptors, now_ms, refuse_newcomers, reset_on_close,
+};
+use crate::telemetry::{Metrics, contained};
+use arc_swap::ArcSwap;
 use futures_util::FutureExt;
 use std::cell::Cell;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// First and longest pause after an accept that failed for want of resources: short enough to recover at once
 /// when a connection ends, long enough not to burn a core while none does.
 const PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long a socket that is about to close accepts those whose handshake was under way: longer than the way to
+/// another continent and back.
+const LAST_CALL: Duration = Duration::from_millis(250);
 
 /// Descriptors of a connection: its own, and its endpoint's.
 const DESCRIPTORS: usize = 2;
@@ -38,15 +53,58 @@ const DESCRIPTORS: usize = 2;
 /// Time between two lines in the log about connections that were reset for want of descriptors.
 const SHED_LOGGED_MS: u64 = 10_000;
 
-/// A listener, shared by all workers.
+/// An address that is bound, by a socket of each worker.
+pub struct Entrance {
+    /// The address, with the port the kernel chose if the settings said 0.
+    pub addr: SocketAddr,
+    /// Every accept loop.
+    pub posts: TaskTracker,
+    listener: ArcSwap<Listener>,
+}
+
+impl Entrance {
+    /// The way in to `listener` at `addr`.
+    pub fn new(addr: SocketAddr, listener: Arc<Listener>) -> Arc<Entrance> {
+        Arc::new(Entrance {
+            addr,
+            posts: TaskTracker::new(),
+            listener: ArcSwap::new(listener),
+        })
+    }
+
+    /// Whose connections they are that arrive now.
+    pub fn listener(&self) -> Arc<Listener> {
+        self.listener.load_full()
+    }
+
+    /// Those that arrive from now on are `listener`'s.
+    pub fn leads_to(&self, listener: Arc<Listener>) {
+        self.listener.store(listener);
+    }
+
+    /// The listener of a connection that has arrived, which knows of it from now on.
+    fn admits(&self) -> (Arc<Listener>, TaskTrackerToken) {
+        loop {
+            let listener = self.listener();
+            let token = listener.admission.connections.token();
+            // Whoever waits for the end of a listener's connections must not have looked between these two lines. One
+            // that is closing has no other listener to offer.
+            if !listener.is_leaving() || Arc::ptr_eq(&listener, &self.listener.load()) {
+                return (listener, token);
+            }
+        }
+    }
+}
+
+/// A listener as one configuration has it, shared by all workers.
 pub struct Listener {
     /// Its name, by which the routing table knows its rules.
     pub name: Arc<str>,
     /// What it wants to hear before a client's own bytes.
     pub greeting: Greeting,
+    /// What its configurations share.
+    pub admission: Arc<Admission>,
     protocol: Protocol,
-    metrics: ListenerMetrics,
-    seats: Arc<Semaphore>,
     /// When the log was last told of a connection that was shed; [`now_ms`], or 0.
     shed_logged: AtomicU64,
 }
@@ -54,23 +112,39 @@ pub struct Listener {
 impl Listener {
     /// The listener that `config` describes, with every seat free.
     pub fn new(config: &ListenerConfig, metrics: &Metrics) -> Listener {
+        Listener::with(config, Admission::new(config, metrics))
+    }
+
+    /// The same listener by another configuration. Its limits are in force once [`Admission::limit_by`] was told.
+    pub fn after(config: &ListenerConfig, previous: &Listener) -> Listener {
+        Listener::with(config, previous.admission.clone())
+    }
+
+    fn with(config: &ListenerConfig, admission: Arc<Admission>) -> Listener {
         Listener {
             name: config.name.as_str().into(),
             greeting: Greeting::of(config),
+            admission,
             protocol: config.protocol,
-            metrics: metrics.listener(&config.name),
-            seats: Arc::new(Semaphore::new(
-                config.max_connections.min(Semaphore::MAX_PERMITS),
-            )),
             shed_logged: AtomicU64::new(0),
         }
     }
 
-    /// Resets a connection for which there are no descriptors, and counts it.
-    fn shed(&self, stream: &TcpStream) {
+    /// Whether it is no more: its connections end when their exchange does.
+    pub fn is_leaving(&self) -> bool {
+        self.admission.is_leaving()
+    }
+
+    /// Resets a connection that is not served, and counts it.
+    fn refuse(&self, stream: &TcpStream, outcome: Outcome) {
         reset_on_close(stream);
-        self.metrics.connections.inc();
-        self.metrics.closed(Outcome::Exhausted.reason());
+        self.admission.metrics.connections.inc();
+        self.admission.metrics.closed(outcome.reason());
+    }
+
+    /// Resets a connection for which there are no descriptors.
+    fn shed(&self, stream: &TcpStream) {
+        self.refuse(stream, Outcome::Exhausted);
         let (now, before) = (now_ms(), self.shed_logged.load(Ordering::Relaxed));
         if before == 0 || now.saturating_sub(before) >= SHED_LOGGED_MS {
             self.shed_logged.store(now.max(1), Ordering::Relaxed);
@@ -97,24 +171,21 @@ pub struct Seat {
     /// The listener.
     pub listener: Arc<Listener>,
     outcome: Cell<Outcome>,
-    _permit: OwnedSemaphorePermit,
+    counted: Option<Counted>,
+    _known: TaskTrackerToken,
+    _seat: SeatTaken,
     _descriptors: DescriptorsTaken,
 }
 
 impl Seat {
-    fn take(
-        listener: &Arc<Listener>,
-        permit: OwnedSemaphorePermit,
-        descriptors: DescriptorsTaken,
-    ) -> Seat {
-        listener.metrics.connections.inc();
-        listener.metrics.connections_active.inc();
-        Seat {
-            listener: listener.clone(),
-            outcome: Cell::new(Outcome::ClientClosed),
-            _permit: permit,
-            _descriptors: descriptors,
-        }
+    /// Counts the connection to the source it comes from, now that this is known.
+    ///
+    /// # Errors
+    /// [`Outcome::SourceLimit`] if it has too many.
+    pub fn comes_from(&mut self, client: IpAddr) -> Result<(), Outcome> {
+        let counted = self.listener.admission.sources.enter(client);
+        self.counted = counted.map_err(|_| Outcome::SourceLimit)?;
+        Ok(())
     }
 
     /// Why the connection ends.
@@ -125,61 +196,103 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.listener.metrics.connections_active.dec();
-        self.listener.metrics.closed(self.outcome.get().reason());
+        self.listener.admission.metrics.connections_active.dec();
+        self.listener
+            .admission
+            .metrics
+            .closed(self.outcome.get().reason());
     }
 }
 
-/// Accepts connections on one worker's socket and starts a flow for each, until the worker drains.
+/// Accepts connections on one worker's socket and starts a flow for each, until it is closing.
 ///
-/// What the kernel has completed by then is still served: closing the socket would reset it.
-pub async fn accept(worker: Rc<Worker>, listener: Arc<Listener>, socket: TcpListener) {
-    let draining = worker.draining.clone();
-    while let Some(accepted) = draining
-        .run_until_cancelled(next(&worker, &listener, &socket))
+/// What the kernel has completed by then is still served: closing the socket would reset it. If it closes while the
+/// worker goes on, handshakes that are under way are waited for as well.
+pub async fn accept(
+    worker: Rc<Worker>,
+    entrance: Arc<Entrance>,
+    socket: Rc<TcpListener>,
+    closing: CancellationToken,
+) {
+    let _post = entrance.posts.token();
+    while let Some((stream, client)) = closing
+        .run_until_cancelled(arrival(&entrance, &socket))
         .await
     {
-        start(&worker, accepted);
+        admit(&worker, &entrance, stream, client).await;
     }
-    while let Some(accepted) = next(&worker, &listener, &socket).now_or_never() {
-        start(&worker, accepted);
+    if !worker.draining.is_cancelled() {
+        if let Err(error) = refuse_newcomers(&socket) {
+            tracing::debug!(addr = %entrance.addr, %error, "newcomers of the last moment are reset");
+        }
+        let end = Instant::now() + LAST_CALL;
+        while let Ok((stream, client)) = timeout_at(end, arrival(&entrance, &socket)).await {
+            admit(&worker, &entrance, stream, client).await;
+        }
+    }
+    while let Some((stream, client)) = arrival(&entrance, &socket).now_or_never() {
+        admit(&worker, &entrance, stream, client).await;
     }
 }
 
-fn start(worker: &Rc<Worker>, accepted: Accepted) {
+/// Starts the flow of a connection that has arrived, once the listener's limits let it in.
+async fn admit(worker: &Rc<Worker>, entrance: &Entrance, stream: TcpStream, client: SocketAddr) {
+    let (listener, known) = entrance.admits();
+    let admission = &listener.admission;
+    let Some(descriptors) = worker.descriptors.take(DESCRIPTORS) else {
+        return listener.shed(&stream);
+    };
+    // Behind a proxy the client is known only after its header: see `Seat::comes_from`.
+    let counted = match listener.greeting.tells_the_client() {
+        true => Ok(None),
+        false => admission.sources.enter(client.ip()),
+    };
+    let Ok(counted) = counted else {
+        return listener.refuse(&stream, Outcome::SourceLimit);
+    };
+    if let Some(wait) = admission.rate.take() {
+        admission.metrics.delayed_by_rate.inc();
+        sleep(wait).await;
+    }
+    let seat = admission.seat().await;
+    admission.metrics.connections.inc();
+    admission.metrics.connections_active.inc();
+    let protocol = listener.protocol;
+    let accepted = Accepted {
+        stream,
+        client,
+        seat: Seat {
+            listener,
+            outcome: Cell::new(Outcome::ClientClosed),
+            counted,
+            _known: known,
+            _seat: seat,
+            _descriptors: descriptors,
+        },
+    };
     let worker = worker.clone();
     let tasks = worker.tasks.clone();
-    match accepted.seat.listener.protocol {
+    match protocol {
         Protocol::Tcp | Protocol::Tls => tasks.spawn_local(contained(tcp::serve(worker, accepted))),
         Protocol::Http => tasks.spawn_local(contained(http::serve(worker, accepted))),
     };
 }
 
-/// The next connection, once there is a seat for it.
-async fn next(worker: &Worker, listener: &Arc<Listener>, socket: &TcpListener) -> Accepted {
+/// The next connection that the kernel has completed, and its other end.
+async fn arrival(entrance: &Entrance, socket: &TcpListener) -> (TcpStream, SocketAddr) {
     let mut pause = PAUSE;
     loop {
         match socket.accept().await {
             Ok((stream, client)) => {
                 failpoint!("traffic-accept");
-                let Some(descriptors) = worker.descriptors.take(DESCRIPTORS) else {
-                    listener.shed(&stream);
-                    continue;
-                };
-                let seats = listener.seats.clone();
-                let permit = seats.acquire_owned().await;
-                let permit = permit.expect("the seats of a listener are never closed");
-                return Accepted {
-                    stream,
-                    client: SocketAddr::new(client.ip().to_canonical(), client.port()),
-                    seat: Seat::take(listener, permit, descriptors),
-                };
+                let client = SocketAddr::new(client.ip().to_canonical(), client.port());
+                return (stream, client);
             }
             Err(error) if concerns_one_connection(&error) => {}
             Err(error) => {
                 if pause == PAUSE {
                     tracing::warn!(
-                        listener = %listener.name, %error,
+                        listener = %entrance.listener().name, %error,
                         descriptors_used_up = is_out_of_descriptors(&error),
                         "accepting is paused"
                     );

@@ -6,10 +6,12 @@
 //!            seat              who the client is   table.load() once   lease, dial, retry  bytes both ways       on drop
 //!              |                 |                   |                   |                   |
 //!   every exit:| no seat: wait   | proxy-refused     | no-route          | no-endpoints      | done
-//!              | exhausted       | proxy-malformed   | bad-request       | connect-refused   | client-reset, client-closed
-//!              |                 | handshake-timeout | method-refused    | connect-failed    | upstream-reset, upstream-truncated
-//!              |                 |                   | head-timeout      | connect-timeout   | upstream-closed, upstream-protocol
-//!              |                 |                   |                   | unresolved        | response-timeout, idle-timeout
+//!              | rate: wait      | proxy-malformed   | bad-request       | queue-full        | client-reset, client-closed
+//!              | exhausted       | handshake-timeout | method-refused    | queue-timeout     | upstream-reset, upstream-truncated
+//!              | source-limit    |                   | head-timeout      | connect-refused   | upstream-closed, upstream-protocol
+//!              |                 |                   |                   | connect-failed    | response-timeout, idle-timeout
+//!              |                 |                   |                   | connect-timeout   | lifetime
+//!              |                 |                   |                   | unresolved        |
 //!              |                 |                   |                   | ports-exhausted   | drained, stopped
 //!              |                 |                   |                   | exhausted         |
 //! ```
@@ -17,9 +19,9 @@
 //!
 //! | file | owns |
 //! |---|---|
-//! | `serve` | binding every listener, starting and stopping the workers |
-//! | `worker` | what the flows of one thread share; the phases of stopping |
-//! | `listener` | the accept loop and its limit |
+//! | `serve` | starting and stopping the workers; `bind` binding listeners, `reload` changing them while they serve |
+//! | `worker` | what the flows of one thread share; the phases of stopping; `posts` its listening sockets |
+//! | `listener` | the accept loop; `admission` its limits, with `sources` and `rate` |
 //! | `greeting` | what comes before a client's own bytes; `origin` what is known by it, for us and for endpoints |
 //! | `tcp` | the flow of a TCP connection, and `relay` its bytes |
 //! | `http` | the flow of an HTTP connection: `client` its phases, `headers` what is changed, `forward` one request, `body` what follows the head |
@@ -35,6 +37,8 @@
 //! - Whatever ends an exchange, a cancelled future included, writes its record and gives its lease back.
 //! - A response that is not complete never looks complete.
 mod account;
+mod admission;
+mod bind;
 mod body;
 mod client;
 mod connect;
@@ -47,14 +51,20 @@ mod listener;
 mod options;
 mod origin;
 mod outcome;
+mod posts;
 mod queue;
+mod rate;
 mod relay;
+mod reload;
 mod serve;
+mod sources;
 mod tcp;
 mod watch;
 mod worker;
 
 pub use account::ACCESS;
+pub use bind::BindError;
 pub use outcome::{Outcome, Side};
-pub use serve::{BindError, Proxy, Serving};
+pub use reload::{Leaving, Prepared, ReloadError};
+pub use serve::{Proxy, Serving};
 pub use worker::Means;

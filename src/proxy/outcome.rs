@@ -20,6 +20,8 @@ pub enum Outcome {
     HandshakeTimeout,
     /// What comes is not the beginning of TLS.
     NotTls,
+    /// Its source has as many connections as it may have.
+    SourceLimit,
     /// No rule of the listener matches.
     NoRoute,
     /// The service has no endpoint that gets traffic.
@@ -90,6 +92,7 @@ impl Outcome {
             Outcome::ProxyMalformed => "proxy-malformed",
             Outcome::HandshakeTimeout => "handshake-timeout",
             Outcome::NotTls => "not-tls",
+            Outcome::SourceLimit => "source-limit",
             Outcome::NoRoute => "no-route",
             Outcome::NoEndpoints => "no-endpoints",
             Outcome::QueueFull => "queue-full",
@@ -125,6 +128,7 @@ impl Outcome {
             | Outcome::NotTls
             | Outcome::ClientReset
             | Outcome::ClientClosed => 400,
+            Outcome::SourceLimit => 429,
             Outcome::NoRoute => 404,
             Outcome::MethodRefused => 405,
             Outcome::HandshakeTimeout | Outcome::HeadTimeout | Outcome::IdleTimeout => 408,
@@ -157,6 +161,7 @@ impl Outcome {
             Outcome::ProxyMalformed => "the connection does not begin with a valid PROXY header",
             Outcome::HandshakeTimeout => "what comes before the client's own bytes took too long",
             Outcome::NotTls => "the connection does not begin with a valid ClientHello",
+            Outcome::SourceLimit => "too many connections from this address",
             Outcome::NoRoute => "no rule matches this host and path",
             Outcome::NoEndpoints => "the service has no endpoint that gets traffic",
             Outcome::QueueFull => "every endpoint of the service is full, and so is its queue",
@@ -192,6 +197,7 @@ impl Outcome {
             | Outcome::ProxyMalformed
             | Outcome::HandshakeTimeout
             | Outcome::NotTls
+            | Outcome::SourceLimit
             | Outcome::ClientReset
             | Outcome::ClientClosed
             | Outcome::HeadTimeout

@@ -1,10 +1,11 @@
 //! The whole data plane: every listener bound, then every worker started, later stopped together.
 
-use super::listener::Listener;
-use super::options;
+use super::bind::{BindError, BoundListener, bind_all};
+use super::listener::{Entrance, Listener};
+use super::posts::Order;
+use super::reload::Gate;
 use super::worker::{Means, Worker, run};
 use crate::config::ListenerConfig;
-use crate::net::{ensure_free, listen_shared};
 use crate::routing::RoutingTable;
 use crate::telemetry::Metrics;
 use arc_swap::ArcSwap;
@@ -20,9 +21,13 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::net::TcpListener as AsyncListener;
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+/// Orders that may wait for a worker, which takes them between two events: a reload with many new listeners waits for
+/// it now and then.
+const ORDERS: usize = 16;
 
 /// Threads per worker that may wait for the resolver at once; the rest of its look-ups queue. Each costs a stack.
 const RESOLVER_THREADS: usize = 8;
@@ -31,22 +36,10 @@ const RESOLVER_THREADS: usize = 8;
 pub struct Proxy {
     listeners: Vec<ListenerConfig>,
     addrs: BTreeMap<String, SocketAddr>,
-    /// By worker, the sockets in the order of `listeners`.
-    sockets: Vec<Vec<TcpListener>>,
+    /// In the order of `listeners`.
+    bound: Vec<BoundListener>,
+    workers: usize,
     means: Means,
-}
-
-/// A listener's address cannot be bound.
-#[derive(Debug, thiserror::Error)]
-#[error("listener {listener}: cannot bind {addr}")]
-pub struct BindError {
-    /// The listener's name.
-    pub listener: String,
-    /// The address it asks for.
-    pub addr: SocketAddr,
-    /// The kernel's reason.
-    #[source]
-    pub source: io::Error,
 }
 
 impl Proxy {
@@ -57,40 +50,22 @@ impl Proxy {
     /// [`BindError`], also when somebody else listens on the address already.
     pub fn bind(listeners: &[ListenerConfig], workers: usize) -> Result<Proxy, BindError> {
         let workers = workers.max(1);
-        let mut proxy = Proxy {
+        let all: Vec<&ListenerConfig> = listeners.iter().collect();
+        let bound = bind_all(&all, workers, &[])?;
+        let named =
+            |(config, bound): (&ListenerConfig, &BoundListener)| (config.name.clone(), bound.addr);
+        Ok(Proxy {
             listeners: listeners.to_vec(),
-            addrs: BTreeMap::new(),
-            sockets: (0..workers).map(|_| Vec::new()).collect(),
+            addrs: listeners.iter().zip(&bound).map(named).collect(),
+            bound,
+            workers,
             means: Means::default(),
-        };
-        for listener in listeners {
-            proxy.bind_one(listener).map_err(|source| BindError {
-                listener: listener.name.clone(),
-                addr: listener.bind,
-                source,
-            })?;
-        }
-        Ok(proxy)
+        })
     }
 
     /// Gives traffic these means instead of whatever there is.
     pub fn with(self, means: Means) -> Proxy {
         Proxy { means, ..self }
-    }
-
-    fn bind_one(&mut self, listener: &ListenerConfig) -> io::Result<()> {
-        let mut addr = listener.bind;
-        if addr.port() != 0 {
-            ensure_free(addr)?;
-        }
-        for sockets in &mut self.sockets {
-            let options = options::of_listener(&listener.socket);
-            let socket = listen_shared(addr, listener.socket.backlog, &options)?;
-            addr = socket.local_addr()?;
-            sockets.push(socket);
-        }
-        self.addrs.insert(listener.name.clone(), addr);
-        Ok(())
     }
 
     /// Where each listener listens, by its name.
@@ -105,36 +80,55 @@ impl Proxy {
     pub fn serve(
         self,
         table: Arc<ArcSwap<RoutingTable>>,
-        metrics: &Metrics,
+        metrics: &Arc<Metrics>,
     ) -> io::Result<Serving> {
         let (stop, stopping) = watch::channel(None);
-        let shared = |config| Arc::new(Listener::new(config, metrics));
-        let listeners: Vec<_> = self.listeners.iter().map(shared).collect();
-        let mut workers = Vec::with_capacity(self.sockets.len());
-        for (number, sockets) in self.sockets.into_iter().enumerate() {
+        let mut gates = Vec::with_capacity(self.listeners.len());
+        let mut by_worker: Vec<_> = (0..self.workers).map(|_| Vec::new()).collect();
+        for (config, bound) in self.listeners.into_iter().zip(self.bound) {
+            let listener = Arc::new(Listener::new(&config, metrics));
+            let entrance = Entrance::new(bound.addr, listener.clone());
+            for (sockets, socket) in by_worker.iter_mut().zip(bound.sockets) {
+                sockets.push((entrance.clone(), socket));
+            }
+            gates.push(Gate {
+                config,
+                entrance,
+                listener,
+            });
+        }
+        let mut workers = Vec::with_capacity(self.workers);
+        for (number, sockets) in by_worker.into_iter().enumerate() {
             let start = Start {
                 table: table.clone(),
-                sockets: listeners.iter().cloned().zip(sockets).collect(),
+                sockets,
                 stopping: stopping.clone(),
                 means: self.means.clone(),
             };
             workers.push(start.on_thread(number)?);
         }
-        let stop = Arc::new(stop);
-        Ok(Serving { stop, workers })
+        Ok(Serving {
+            stop: Arc::new(stop),
+            workers,
+            gates,
+            metrics: metrics.clone(),
+        })
     }
 }
 
 /// Workers at work. Dropping it stops them at once.
 pub struct Serving {
     stop: Arc<watch::Sender<Option<Instant>>>,
-    workers: Vec<Thread>,
+    pub(super) workers: Vec<Thread>,
+    pub(super) gates: Vec<Gate>,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 /// A worker's thread, and the word that it is done, by a panic or in order.
-struct Thread {
+pub(super) struct Thread {
     handle: JoinHandle<()>,
     done: CancellationToken,
+    pub(super) orders: mpsc::Sender<Order>,
 }
 
 impl Serving {
@@ -173,8 +167,8 @@ impl Serving {
     }
 }
 
-/// One worker's sockets, each with its listener.
-type Sockets<S> = Vec<(Arc<Listener>, S)>;
+/// One worker's sockets, each with its entrance.
+type Sockets<S> = Vec<(Arc<Entrance>, S)>;
 
 /// Everything a worker starts with.
 struct Start {
@@ -187,28 +181,33 @@ struct Start {
 impl Start {
     fn on_thread(self, number: usize) -> io::Result<Thread> {
         let (started, has_started) = sync_channel(1);
+        let (orders, ordered) = mpsc::channel(ORDERS);
         let done = CancellationToken::new();
         let finished = done.clone().drop_guard();
         let handle = std::thread::Builder::new()
             .name(format!("proxy-{number}"))
             .spawn(move || {
                 let _finished = finished;
-                self.work(&started);
+                self.work(&started, ordered);
             })?;
         let ended_early = |_| io::Error::other("the worker's thread ended at once");
         has_started.recv().map_err(ended_early)??;
-        Ok(Thread { handle, done })
+        Ok(Thread {
+            handle,
+            done,
+            orders,
+        })
     }
 
     /// Runs the worker; says over `started` whether it could begin.
-    fn work(self, started: &SyncSender<io::Result<()>>) {
+    fn work(self, started: &SyncSender<io::Result<()>>, ordered: mpsc::Receiver<Order>) {
         let (runtime, sockets) = match prepare(self.sockets) {
             Ok(prepared) => prepared,
             Err(error) => return drop(started.send(Err(error))),
         };
         let worker = Rc::new(Worker::new(self.table, self.means));
         let _ = started.send(Ok(()));
-        runtime.block_on(run(worker, sockets, self.stopping));
+        runtime.block_on(run(worker, sockets, ordered, self.stopping));
     }
 }
 

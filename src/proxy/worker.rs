@@ -13,8 +13,9 @@
 //! ```
 
 use super::body::RequestBody;
-use super::listener::{Listener, accept};
+use super::listener::Entrance;
 use super::outcome::Outcome;
+use super::posts::{Order, Posts};
 use super::relay::Stock;
 use super::watch::{SWEEP, Watches};
 use crate::net::{Descriptors, now_ms};
@@ -28,8 +29,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio::task::{JoinSet, unconstrained};
+use tokio::sync::{mpsc, watch};
+use tokio::task::unconstrained;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -113,39 +114,53 @@ impl Worker {
     }
 }
 
-/// Serves `sockets` until `stop` holds a deadline, then drains until it.
+/// Serves `sockets`, and those it is told of, until `stop` holds a deadline, then drains until it.
 pub async fn run(
     worker: Rc<Worker>,
-    sockets: Vec<(Arc<Listener>, TcpListener)>,
+    sockets: Vec<(Arc<Entrance>, TcpListener)>,
+    mut orders: mpsc::Receiver<Order>,
     mut stop: watch::Receiver<Option<Instant>>,
 ) {
-    let mut accepting = JoinSet::new();
-    for (listener, socket) in sockets {
-        accepting.spawn_local(accept(worker.clone(), listener, socket));
+    let mut posts = Posts::new(worker.clone());
+    for (entrance, socket) in sockets {
+        posts.hold(entrance.clone(), socket);
+        posts.open(&entrance);
     }
     let sweeping = sweep_forever(worker.clone());
     tokio::pin!(sweeping);
-    let deadline = tokio::select! {
-        deadline = stop_deadline(&mut stop) => deadline,
-        () = &mut sweeping => unreachable!("sweeping has no end"),
-        Some(Err(error)) = accepting.join_next() => match error.try_into_panic() {
-            // A listener without anybody who accepts: the thread ends, and with it the process.
-            Ok(panic) => resume_unwind(panic),
-            Err(_) => unreachable!("nobody aborts them"),
-        },
+    let deadline = loop {
+        tokio::select! {
+            deadline = stop_deadline(&mut stop) => break deadline,
+            () = &mut sweeping => unreachable!("sweeping has no end"),
+            Some(order) = orders.recv() => posts.obey(order),
+            Some(ended) = posts.ended() => match ended.map_err(|error| error.try_into_panic()) {
+                // Its socket was closed.
+                Ok(()) => {}
+                // A listener without anybody who accepts: the thread ends, and with it the process.
+                Err(Ok(panic)) => resume_unwind(panic),
+                Err(Err(_)) => unreachable!("nobody aborts them"),
+            },
+        }
     };
     worker.draining.cancel();
     worker.watches.wake_all();
-    while accepting.join_next().await.is_some() {}
-    worker.tasks.close();
+    let finished = async {
+        posts.all_ended().await;
+        worker.tasks.close();
+        worker.tasks.wait().await;
+    };
     let drained = async {
         tokio::select! {
-            () = worker.tasks.wait() => {}
+            () = finished => {}
             () = &mut sweeping => {}
         }
     };
     if timeout_at(deadline, drained).await.is_err() {
+        // Who still waits to be let in is reset.
+        posts.abort();
+        posts.all_ended().await;
         worker.watches.decide_all(Outcome::Stopped);
+        worker.tasks.close();
         let _ = timeout(LAST_WORDS, worker.tasks.wait()).await;
     }
 }

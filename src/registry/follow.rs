@@ -122,8 +122,10 @@ impl Registry {
     /// Brings the table up with the tree now, if anything is dirty. Takes some milliseconds when thousands of
     /// endpoints changed. [`Registry::follow`] does it by itself; a node that starts calls it once before it
     /// accepts traffic.
-    pub fn catch_up(&self, ensemble: &Ensemble) {
-        self.catch_up_by(&|look| ensemble.read(look));
+    ///
+    /// False if that failed: the table in use is the one before.
+    pub fn catch_up(&self, ensemble: &Ensemble) -> bool {
+        self.catch_up_by(&|look| ensemble.read(look))
     }
 
     pub(super) async fn follow_by(&self, reader: &Reader<'_>, stop: &CancellationToken) {
@@ -155,10 +157,10 @@ impl Registry {
         }
     }
 
-    pub(super) fn catch_up_by(&self, reader: &Reader<'_>) {
+    pub(super) fn catch_up_by(&self, reader: &Reader<'_>) -> bool {
         let mut memory = self.memory.lock();
         let Some(mut dirty) = self.dirty.lock().take() else {
-            return;
+            return true;
         };
         if memory.is_full {
             dirty.mark_all();
@@ -180,11 +182,15 @@ impl Registry {
             })
         });
         match assembled {
-            Ok(assembled) => self.put_into_use(assembled, &mut memory, dirty.since()),
+            Ok(assembled) => {
+                self.put_into_use(assembled, &mut memory, dirty.since());
+                true
+            }
             Err(_) => {
                 self.metrics.coordination.table_failures.inc();
                 error!("a routing table could not be assembled; the one before stays in use");
                 self.dirty.lock().merge(dirty);
+                false
             }
         }
     }

@@ -13,6 +13,10 @@ pub struct ListenerMetrics {
     pub connections: IntCounter,
     /// Connections open now.
     pub connections_active: IntGauge,
+    /// Connections that had to wait because as many were open as may be.
+    pub delayed_by_seats: IntCounter,
+    /// Connections that had to wait because too many came per second.
+    pub delayed_by_rate: IntCounter,
     closed: IntCounterVec,
     name: String,
 }
@@ -96,6 +100,7 @@ families! {
     pub(super) struct TrafficFamilies {
         connections: IntCounterVec = counters("connections_total", "Connections accepted.", &["listener"]);
         connections_active: IntGaugeVec = gauges("connections_active", "Connections open now.", &["listener"]);
+        connections_delayed: IntCounterVec = counters("connections_delayed_total", "Connections that were accepted later because of a limit, by which.", &["listener", "reason"]);
         connections_closed: IntCounterVec = counters("connections_closed_total", "Connections ended, by why.", &["listener", "reason"]);
         received_bytes: IntCounterVec = counters("received_bytes_total", "Bytes from clients to endpoints.", &["service"]);
         sent_bytes: IntCounterVec = counters("sent_bytes_total", "Bytes from endpoints to clients.", &["service"]);
@@ -111,9 +116,12 @@ families! {
 impl TrafficFamilies {
     /// The handles of a listener; the same counters for the same name.
     pub(super) fn listener(&self, name: &str) -> ListenerMetrics {
+        let delayed = |by| self.connections_delayed.with_label_values(&[name, by]);
         ListenerMetrics {
             connections: self.connections.with_label_values(&[name]),
             connections_active: self.connections_active.with_label_values(&[name]),
+            delayed_by_seats: delayed("max-connections"),
+            delayed_by_rate: delayed("accept-rate"),
             closed: self.connections_closed.clone(),
             name: name.into(),
         }

@@ -5,12 +5,13 @@ use crate::support::http::{Origin, text};
 use crate::support::traffic::Setup;
 use crate::support::{eventually, soon};
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::io::{Read, Seek};
 use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{sleep, timeout};
 use zoogate::config::Protocol;
 use zoogate::net::Descriptors;
@@ -205,4 +206,80 @@ async fn is_reset(addr: SocketAddr) -> bool {
         Ok(mut client) => client.read(&mut [0]).await.is_err(),
         Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
     }
+}
+
+/// A client at `from` that echoes once, or how it fails.
+async fn echo_from(from: [u8; 4], addr: SocketAddr) -> std::io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((from, 0).into())?;
+    let mut stream = socket.connect(addr).await?;
+    stream.write_all(b"x").await?;
+    stream.read_exact(&mut [0]).await?;
+    Ok(stream)
+}
+
+#[tokio::test]
+async fn a_source_with_too_many_connections_is_reset_and_others_are_served() {
+    let traffic = Setup {
+        workers: 2,
+        ..Setup::new(Protocol::Tcp, &[stubborn_echo().await])
+    }
+    .listener(|listener| listener.max_connections_per_source = Some(2))
+    .start();
+    let source = [127, 0, 0, 2];
+    let first = echo_from(source, traffic.addr).await.unwrap();
+    let _second = echo_from(source, traffic.addr).await.unwrap();
+    let third = soon(echo_from(source, traffic.addr)).await.unwrap_err();
+    assert_eq!(third.kind(), ErrorKind::ConnectionReset);
+    echo_from([127, 0, 0, 3], traffic.addr).await.unwrap();
+    eventually("counters", || traffic.closed("source-limit") == 1.0).await;
+    drop(first);
+    soon(async {
+        while echo_from(source, traffic.addr).await.is_err() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn behind_a_proxy_it_is_its_clients_that_are_counted() {
+    let traffic = Setup::new(Protocol::Tcp, &[stubborn_echo().await])
+        .listener(|listener| {
+            listener.max_connections_per_source = Some(1);
+            listener.accept_proxy = Some(vec!["127.0.0.0/8".parse().unwrap()]);
+        })
+        .start();
+    let proxied = async |client: &str| -> std::io::Result<TcpStream> {
+        let mut stream = TcpStream::connect(traffic.addr).await?;
+        let line = format!("PROXY TCP4 {client} 192.0.2.9 1 2\r\nx");
+        stream.write_all(line.as_bytes()).await?;
+        stream.read_exact(&mut [0]).await?;
+        Ok(stream)
+    };
+    let _first = proxied("192.0.2.1").await.unwrap();
+    let again = soon(proxied("192.0.2.1")).await.unwrap_err();
+    assert_eq!(again.kind(), ErrorKind::ConnectionReset);
+    soon(proxied("192.0.2.2")).await.unwrap();
+    assert_eq!(traffic.closed("source-limit"), 1.0);
+}
+
+#[tokio::test]
+async fn connections_beyond_the_rate_wait_and_none_is_refused() {
+    let traffic = Setup {
+        workers: 2,
+        ..Setup::new(Protocol::Tcp, &[stubborn_echo().await])
+    }
+    .listener(|listener| listener.accept_rate = Some(50))
+    .start();
+    let began = now_ms();
+    let clients = (0..31).map(|_| echo_from([127, 0, 0, 1], traffic.addr));
+    for client in soon(futures_util::future::join_all(clients)).await {
+        client.unwrap();
+    }
+    let took = now_ms() - began;
+    // Six at once, the other 25 one every 20 ms.
+    assert!((480..3000).contains(&took), "{took} ms");
+    let delayed = "zoogate_connections_delayed_total{listener=\"front\",reason=\"accept-rate\"}";
+    assert!(traffic.metric(delayed) >= 20.0);
 }

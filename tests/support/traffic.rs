@@ -2,13 +2,13 @@
 #![allow(clippy::unwrap_used)] // a data plane that cannot start has failed its test
 
 use arc_swap::ArcSwap;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use zoogate::balance::{Balancer, Endpoint, EndpointState};
 use zoogate::config::{ListenerConfig, Protocol, ServiceName, ServicePolicy};
-use zoogate::proxy::{Means, Proxy, Serving};
+use zoogate::proxy::{Leaving, Means, Proxy, ReloadError, Serving};
 use zoogate::routing::{Notes, RoutingTable, Rule, Service};
 use zoogate::telemetry::Metrics;
 
@@ -149,6 +149,39 @@ impl Traffic {
     pub fn change_policy(&mut self, change: impl FnOnce(&mut ServicePolicy)) {
         change(&mut self.policy);
         self.use_endpoints(&self.endpoints);
+    }
+
+    /// Swaps in a table in which each of these listeners leads to the service.
+    pub fn use_listeners(&self, names: &[&str]) {
+        let service = self.service("web", &self.endpoints);
+        let rule = |name: &&str| {
+            let rule = Rule {
+                sni: None,
+                host: None,
+                path: None,
+                service: service.clone(),
+            };
+            ((*name).into(), vec![rule])
+        };
+        self.table.store(Arc::new(RoutingTable {
+            version: self.table.load().version + 1,
+            listeners: names.iter().map(rule).collect(),
+            services: BTreeMap::from([(service.name.clone(), service.clone())]),
+        }));
+    }
+
+    /// Where each listener listens.
+    pub fn addrs(&self) -> BTreeMap<String, SocketAddr> {
+        self.serving.local_addrs()
+    }
+
+    /// Has these listeners take the place of those there are, whose names the table has to have.
+    pub async fn reload(
+        &mut self,
+        listeners: &[ListenerConfig],
+    ) -> Result<Vec<Leaving>, ReloadError> {
+        let prepared = self.serving.prepare(listeners).await?;
+        Ok(self.serving.switch(prepared).await)
     }
 
     /// The value of the metric whose line starts with `series`; zero if there is none.

@@ -20,6 +20,8 @@ pub(super) struct ListenerDraft {
     service: Option<Spanned<ServiceName>>,
     rules: Option<Spanned<Vec<Spanned<RuleConfig>>>>,
     max_connections: Option<usize>,
+    max_connections_per_source: Option<u32>,
+    accept_rate: Option<u32>,
     accept_proxy: Option<Spanned<Vec<IpNet>>>,
     handshake_timeout: Option<Duration>,
     socket: ListenerSocket,
@@ -53,6 +55,12 @@ pub(super) const KEYS: &[Key<ListenerDraft>] = &[
     Key::optional("max_connections", |listener, value| {
         let max = value.integer(limits::MAX_CONNECTIONS);
         listener.max_connections = max.map(|max| max as usize);
+    }),
+    Key::optional("max_connections_per_source", |listener, value| {
+        listener.max_connections_per_source = limit(value.integer(limits::PER_SOURCE));
+    }),
+    Key::optional("accept_rate", |listener, value| {
+        listener.accept_rate = limit(value.integer(limits::ACCEPT_RATE));
     }),
     Key::optional("accept_proxy", |listener, value| {
         listener.accept_proxy = read_networks(value);
@@ -95,6 +103,11 @@ pub(super) const RULE: &[Key<RuleDraft>] = &[
         rule.service = value.parsed(text::service_name);
     }),
 ];
+
+/// A limit as it is written: 0 is none.
+fn limit(written: Option<u64>) -> Option<u32> {
+    written.filter(|limit| *limit > 0).map(|limit| limit as u32)
+}
 
 fn read_rules(value: Value<'_>) -> Option<Vec<Spanned<RuleConfig>>> {
     value.elements(limits::RULES, |rule| {
@@ -193,6 +206,8 @@ impl ListenerDraft {
         Some(ListenerConfig {
             rules,
             max_connections: self.max_connections.unwrap_or(default.max_connections),
+            max_connections_per_source: self.max_connections_per_source,
+            accept_rate: self.accept_rate,
             accept_proxy: self.accept_proxy.map(Spanned::into_inner),
             handshake_timeout: self.handshake_timeout.unwrap_or(default.handshake_timeout),
             socket: self.socket,

@@ -95,23 +95,3 @@ fn what_endpoints_cannot_be_told_is_refused() {
         assert_eq!(refused_settings(text), [expected], "{text}");
     }
 }
-
-#[test]
-fn a_listener_hears_of_its_proxies_at_start() {
-    for (from, to, expected) in [
-        (
-            "accept_proxy = [\"10.0.0.0/8\", \"fd00::1\"]\n",
-            "",
-            "accept_proxy of listener \"db\" cannot change while running: it is Some([10.0.0.0/8, fd00::1/128]), the file says None",
-        ),
-        (
-            "handshake_timeout = \"3s\"",
-            "handshake_timeout = \"4s\"",
-            "handshake_timeout of listener \"db\" cannot change while running: it is 3s, the file says 4s",
-        ),
-    ] {
-        let changed = VALID.replacen(from, to, 1);
-        let conflicts = parsed(VALID).reload_conflicts(&parsed(&changed));
-        assert_eq!(conflicts, [expected]);
-    }
-}

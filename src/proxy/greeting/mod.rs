@@ -47,6 +47,11 @@ impl Greeting {
         }
     }
 
+    /// Whether it says who the client is.
+    pub fn tells_the_client(&self) -> bool {
+        self.proxies.is_some()
+    }
+
     /// Nothing: the first byte is the client's own.
     fn is_none(&self) -> bool {
         self.proxies.is_none() && !self.hello
@@ -104,18 +109,19 @@ pub async fn greet(accepted: Accepted, watch: &Watch) -> (Seat, Result<Guest, Ou
     let Accepted {
         stream,
         client,
-        seat,
+        mut seat,
     } = accepted;
     let mut guest = Guest {
         peer: stream.into(),
         origin: Origin::of(client),
     };
-    let greeting = &seat.listener.greeting;
+    let listener = seat.listener.clone();
+    let greeting = &listener.greeting;
     if greeting.is_none() {
         return (seat, Ok(guest));
     }
     watch.expect(Patience::of(greeting.within, Outcome::HandshakeTimeout));
-    let heard = until_decided(watch, hear(greeting, &mut guest)).await;
+    let heard = until_decided(watch, hear(greeting, &mut seat, &mut guest)).await;
     watch.expect(Patience::Endless);
     let greeted = match heard {
         Ok(()) => Ok(guest),
@@ -124,7 +130,7 @@ pub async fn greet(accepted: Accepted, watch: &Watch) -> (Seat, Result<Guest, Ou
     (seat, greeted)
 }
 
-async fn hear(greeting: &Greeting, guest: &mut Guest) -> Result<(), Unwelcome> {
+async fn hear(greeting: &Greeting, seat: &mut Seat, guest: &mut Guest) -> Result<(), Unwelcome> {
     let Guest { peer, origin } = guest;
     if let Some(proxies) = &greeting.proxies {
         let proxy = origin.client.ip();
@@ -137,6 +143,7 @@ async fn hear(greeting: &Greeting, guest: &mut Guest) -> Result<(), Unwelcome> {
             origin.destination = Some(canonical(addresses.destination));
         }
         origin.tlvs = header.tlvs;
+        seat.comes_from(origin.client.ip())?;
     }
     if greeting.hello {
         let (hello, bytes) = hello::read(&mut peer.stream).await?;
