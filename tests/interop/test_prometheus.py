@@ -15,6 +15,7 @@ from harness.waiting import eventually
 # Metrics that have no series in an ensemble that nothing has happened to.
 MAY_BE_EMPTY = {
     "zoogate_upstream_errors_total": "has a series only for a reason that occurred",
+    'reason="source-limit"': "has a series only once the limit was met",
     "zoogate_tls_": "has a series only for a port with TLS",
     "zoogate_insecure_port": "has a series only for a port that is insecure",
 }
