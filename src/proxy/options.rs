@@ -13,11 +13,18 @@ pub fn of_listener(socket: &ListenerSocket) -> SocketOptions {
     }
 }
 
-/// What connections to a service's endpoints have.
+/// What connections to a service's endpoints have from the start.
 pub fn of_service(policy: &ServicePolicy) -> SocketOptions {
     SocketOptions {
-        keepalive: probes(policy.keepalive),
         user_timeout: policy.user_timeout,
+        ..SocketOptions::default()
+    }
+}
+
+/// What those connections to a service's endpoints get in addition that last.
+pub fn keepalive_of(policy: &ServicePolicy) -> SocketOptions {
+    SocketOptions {
+        keepalive: probes(policy.keepalive),
         ..SocketOptions::default()
     }
 }

@@ -4,9 +4,9 @@ use super::account::Exchange;
 use super::connect::Attempts;
 use super::greeting::{Guest, Unwelcome, greet};
 use super::hash_key::connection_key;
-use super::listener::{Accepted, Listener};
+use super::listener::{Accepted, Listener, Seat};
 use super::outcome::Outcome;
-use super::relay::relay;
+use super::relay::{Peer, relay};
 use super::watch::Patience;
 use super::worker::Worker;
 use crate::config::SendProxy;
@@ -18,29 +18,33 @@ use tokio::net::TcpStream;
 pub async fn serve(worker: Rc<Worker>, accepted: Accepted) {
     let watch = worker.watches.add();
     let mut exchange = Exchange::begin(&watch, &accepted.seat.listener, accepted.client);
-    let (seat, greeted) = greet(accepted, &watch).await;
-    let outcome = match greeted {
-        Ok(guest) => carry(&worker, &seat.listener, guest, &mut exchange).await,
+    // Boxed: finding an endpoint takes several times the memory of relaying, and is soon over.
+    let (seat, reached) = Box::pin(reach(&worker, accepted, &mut exchange)).await;
+    let outcome = match reached {
+        Ok((client, upstream)) => relay(client, upstream.into(), &watch, &worker.stock).await,
         Err(outcome) => outcome,
     };
     exchange.end(outcome);
     seat.end(outcome);
 }
 
-/// Carries all that is said between a client and an endpoint.
-async fn carry(
+/// The client at its own first byte, and a connection to an endpoint for it. One that gets none has been told so.
+async fn reach(
     worker: &Worker,
-    listener: &Listener,
-    mut guest: Guest,
+    accepted: Accepted,
     exchange: &mut Exchange,
-) -> Outcome {
-    match connect(worker, listener, &mut guest, exchange).await {
-        Ok(upstream) => {
-            let watch = exchange.watch.clone();
-            relay(guest.peer, upstream.into(), &watch, &worker.stock).await
-        }
-        Err(unwelcome) => unwelcome.dismiss(guest.peer.stream).await,
-    }
+) -> (Seat, Result<(Peer<TcpStream>, TcpStream), Outcome>) {
+    let watch = exchange.watch.clone();
+    let (seat, greeted) = greet(accepted, &watch).await;
+    let mut guest = match greeted {
+        Ok(guest) => guest,
+        Err(outcome) => return (seat, Err(outcome)),
+    };
+    let reached = match connect(worker, &seat.listener, &mut guest, exchange).await {
+        Ok(upstream) => Ok((guest.peer, upstream)),
+        Err(unwelcome) => Err(unwelcome.dismiss(guest.peer.stream).await),
+    };
+    (seat, reached)
 }
 
 /// A connection to an endpoint of the service that the client's rule leads to.

@@ -27,6 +27,9 @@ use std::time::Duration;
 /// about 10 ns each per sweep.
 pub const SWEEP: Duration = Duration::from_millis(250);
 
+/// Sweeps after which a connection counts as one that lasts: a second.
+const LASTING: u8 = 4;
+
 /// One client connection under watch.
 #[derive(Default)]
 pub struct Watch {
@@ -44,6 +47,8 @@ pub struct Watch {
     /// Bytes from the endpoint towards the client in the exchange under way.
     pub sent: Cell<u64>,
     reported: Cell<(u64, u64)>,
+    /// Sweeps it has seen, up to [`LASTING`] and one more when the flow knows.
+    sweeps: Cell<u8>,
 }
 
 /// How long silence may last, and what it is called when it lasts longer.
@@ -123,6 +128,15 @@ impl Watch {
         late
     }
 
+    /// True, once, when the connection has lasted for a second; the flow is woken for it.
+    pub fn begins_to_last(&self) -> bool {
+        let begins = self.sweeps.get() == LASTING;
+        if begins {
+            self.sweeps.set(LASTING + 1);
+        }
+        begins
+    }
+
     /// Makes the flow look around.
     pub fn wake(&self) {
         if let Some(waker) = self.waker.borrow().as_ref() {
@@ -174,6 +188,12 @@ impl Watch {
     }
 
     fn sweep(&self, now: u64) {
+        if self.sweeps.get() < LASTING {
+            self.sweeps.set(self.sweeps.get() + 1);
+            if self.sweeps.get() == LASTING {
+                self.wake();
+            }
+        }
         if self.touched.replace(false) {
             self.since_ms.set(now);
             self.report();
@@ -259,6 +279,17 @@ mod tests {
         assert_eq!(verdict(&watch), None);
         watch.sweep(7100);
         assert_eq!(verdict(&watch), Some(Outcome::IdleTimeout));
+    }
+
+    #[test]
+    fn a_connection_begins_to_last_once() {
+        let watch = Watch::default();
+        let mut begins = Vec::new();
+        for now in 0..6 {
+            watch.sweep(now * 250);
+            begins.push(watch.begins_to_last());
+        }
+        assert_eq!(begins, [false, false, false, true, false, false]);
     }
 
     #[test]

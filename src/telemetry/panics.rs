@@ -12,7 +12,6 @@ use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::panic::{self, PanicHookInfo};
-use std::pin::pin;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -48,13 +47,14 @@ pub async fn doomed() {
 }
 
 /// A task whose panic ends nothing but itself.
-pub async fn contained<F: Future>(task: F) -> F::Output {
-    let mut task = pin!(task);
-    poll_fn(|cx| {
+///
+/// Boxed: an async function would keep room for its argument beside the pinned one, and tasks are many and large.
+pub fn contained<F: Future>(task: F) -> impl Future<Output = F::Output> {
+    let mut task = Box::pin(task);
+    poll_fn(move |cx| {
         let _scope = Scope::enter();
         task.as_mut().poll(cx)
     })
-    .await
 }
 
 /// Work whose panic the caller catches.
@@ -116,6 +116,7 @@ fn log(info: &PanicHookInfo<'_>, is_contained: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::pin::pin;
 
     #[tokio::test]
     async fn a_panic_is_contained_while_its_task_runs_and_not_between() {

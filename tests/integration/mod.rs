@@ -16,6 +16,7 @@ mod proxy_http;
 mod proxy_limits;
 mod proxy_protocol;
 mod proxy_queue;
+mod proxy_relay;
 mod proxy_reload;
 mod proxy_smuggling;
 mod proxy_sni;

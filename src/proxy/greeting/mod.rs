@@ -121,7 +121,8 @@ pub async fn greet(accepted: Accepted, watch: &Watch) -> (Seat, Result<Guest, Ou
         return (seat, Ok(guest));
     }
     watch.expect(Patience::of(greeting.within, Outcome::HandshakeTimeout));
-    let heard = until_decided(watch, hear(greeting, &mut seat, &mut guest)).await;
+    // Boxed: it is large, soon over, and not there for most listeners.
+    let heard = until_decided(watch, Box::pin(hear(greeting, &mut seat, &mut guest))).await;
     watch.expect(Patience::Endless);
     let greeted = match heard {
         Ok(()) => Ok(guest),

@@ -67,8 +67,16 @@ enum State {
     Done,
 }
 
-/// What all directions of a worker, and both of a relay, share.
-type Shared<'a> = (&'a Watch, &'a Stock);
+/// What a direction sees of its relay and its worker.
+#[derive(Clone, Copy)]
+pub struct Shared<'a> {
+    /// The eye on the connection.
+    pub watch: &'a Watch,
+    /// The worker's buffers and pipes.
+    pub stock: &'a Stock,
+    /// Whether the other direction is done.
+    pub is_last: bool,
+}
 
 impl<'a> Direction<'a> {
     /// A direction that passes `early` on first, and counts in `passed`.
@@ -89,7 +97,13 @@ impl<'a> Direction<'a> {
         }
     }
 
-    /// Moves bytes as far as they go now, or for one turn; ready when the end of `from` was passed on.
+    /// Whether the end of the source was passed on.
+    pub fn is_done(&self) -> bool {
+        matches!(self.state, State::Done)
+    }
+
+    /// Moves bytes as far as they go now, or for one turn; ready when the end of `from` was passed on, or is the last
+    /// thing to pass on before both sockets are closed.
     pub fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -111,6 +125,8 @@ impl<'a> Direction<'a> {
                     flushed.map_err(|_| Fault::Sink)?;
                     self.state = State::Reading;
                 }
+                // Closing the socket says it too, and nothing comes after.
+                State::Closing if shared.is_last && to.is_plain() => self.state = State::Done,
                 State::Closing => {
                     let closed = ready!(Pin::new(&mut *to).poll_shutdown(cx));
                     self.state = State::Done;
@@ -130,12 +146,12 @@ impl<'a> Direction<'a> {
         shared: Shared<'_>,
     ) -> Poll<Result<(), Fault>> {
         if self.kind.is_bulk() && !self.splice_refused && from.is_plain() && to.is_plain() {
-            let filled = ready!(poll_fill(cx, from.socket(), shared.1));
+            let filled = ready!(poll_fill(cx, from.socket(), shared.stock));
             match filled {
                 Ok(Some((pipe, inside))) => {
-                    self.took(inside, shared.0);
+                    self.took(inside, shared.watch);
                     match inside {
-                        0 => shared.1.pipes.give(pipe),
+                        0 => shared.stock.pipes.give(pipe),
                         _ => self.state = State::Draining { pipe, inside },
                     }
                     return Poll::Ready(Ok(()));
@@ -152,7 +168,7 @@ impl<'a> Direction<'a> {
         &mut self,
         cx: &mut Context<'_>,
         from: &mut impl Carrier,
-        (watch, stock): Shared<'_>,
+        Shared { watch, stock, .. }: Shared<'_>,
     ) -> Poll<Result<(), Fault>> {
         let mut buffer = stock.buffers.take(self.kind.is_bulk());
         let mut read = ReadBuf::new(&mut buffer);
@@ -196,10 +212,10 @@ impl<'a> Direction<'a> {
         };
         *start += written;
         if start == end {
-            shared.1.buffers.give(std::mem::take(buffer));
+            shared.stock.buffers.give(std::mem::take(buffer));
             self.state = State::Flushing;
         }
-        self.passed_on(written, shared.0);
+        self.passed_on(written, shared.watch);
         Poll::Ready(Ok(()))
     }
 
@@ -207,7 +223,7 @@ impl<'a> Direction<'a> {
         &mut self,
         cx: &mut Context<'_>,
         to: &TcpStream,
-        (watch, stock): Shared<'_>,
+        Shared { watch, stock, .. }: Shared<'_>,
     ) -> Poll<Result<(), Fault>> {
         let State::Draining { pipe, inside } = &mut self.state else {
             return Poll::Ready(Ok(()));

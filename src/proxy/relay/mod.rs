@@ -22,12 +22,13 @@ mod pipes;
 #[cfg(test)]
 mod tests;
 
+use super::options;
 use super::outcome::Outcome;
 use super::watch::Watch;
 use crate::net::{Descriptors, reset_on_close};
 use buffers::Buffers;
 use bytes::Bytes;
-use direction::{Direction, Fault};
+use direction::{Direction, Fault, Shared};
 use pipes::Pipes;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -91,33 +92,57 @@ impl Stock {
 }
 
 /// Copies both ways until both sides have ended, one fails, or the watch decides; closes both streams.
-pub async fn relay<C: Carrier, U: Carrier>(
+///
+/// Not an async function: that would keep room for its arguments beside what becomes of them, and idle connections
+/// consist of little else.
+pub fn relay<'a, C: Carrier + 'a, U: Carrier + 'a>(
     client: Peer<C>,
     upstream: Peer<U>,
-    watch: &Watch,
-    stock: &Stock,
-) -> Outcome {
+    watch: &'a Watch,
+    stock: &'a Stock,
+) -> impl Future<Output = Outcome> + 'a {
     let mut up = Direction::new(&client.early, &watch.received);
     let mut down = Direction::new(&upstream.early, &watch.sent);
     let (mut client, mut upstream) = (client.stream, upstream.stream);
-    let outcome = poll_fn(|cx| {
-        if let Some(verdict) = watch.verdict(cx) {
-            return Poll::Ready(verdict);
-        }
-        let up = up.poll(cx, &mut client, &mut upstream, (watch, stock));
-        if let Poll::Ready(Err(fault)) = up {
-            return Poll::Ready(seen_upwards(fault));
-        }
-        let down = down.poll(cx, &mut upstream, &mut client, (watch, stock));
-        match (up, down) {
-            (_, Poll::Ready(Err(fault))) => Poll::Ready(seen_downwards(fault)),
-            (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => Poll::Ready(Outcome::Done),
-            _ => Poll::Pending,
-        }
-    })
-    .await;
-    close(outcome, &mut client, &mut upstream).await;
-    outcome
+    async move {
+        let outcome = poll_fn(|cx| {
+            if let Some(verdict) = watch.verdict(cx) {
+                return Poll::Ready(verdict);
+            }
+            if watch.begins_to_last() {
+                keep_alive(&upstream, watch);
+            }
+            let shared = |is_last| Shared {
+                watch,
+                stock,
+                is_last,
+            };
+            let upwards = up.poll(cx, &mut client, &mut upstream, shared(down.is_done()));
+            if let Poll::Ready(Err(fault)) = upwards {
+                return Poll::Ready(seen_upwards(fault));
+            }
+            let downwards = down.poll(cx, &mut upstream, &mut client, shared(up.is_done()));
+            match (upwards, downwards) {
+                (_, Poll::Ready(Err(fault))) => Poll::Ready(seen_downwards(fault)),
+                (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => Poll::Ready(Outcome::Done),
+                _ => Poll::Pending,
+            }
+        })
+        .await;
+        close(outcome, &mut client, &mut upstream).await;
+        outcome
+    }
+}
+
+/// Has the kernel probe a silent endpoint, as the service's settings say. Most connections end before that could
+/// matter, and it takes four system calls; clients' connections have it from their listener for nothing.
+fn keep_alive(upstream: &impl Carrier, watch: &Watch) {
+    let options = watch.subject(|service, _| service.map(|s| options::keepalive_of(&s.policy)));
+    if let Some(options) = options
+        && let Err(error) = options.apply(upstream.socket().into())
+    {
+        tracing::debug!(%error, "an endpoint's connection is not kept alive");
+    }
 }
 
 /// Both sides learn how it ended: by RST when it broke, by FIN otherwise.
