@@ -8,26 +8,37 @@ use std::hint::black_box;
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 use tokio::time::Instant;
-use zoogate::balance::{Balancer, Endpoint, EndpointState, PickInput, UNLIMITED};
+use zoogate::balance::{
+    Balancer, Candidate, Endpoint, EndpointState, Method, PickInput, UNLIMITED,
+};
 use zoogate::config::Strategy;
 
-const STRATEGIES: [(&str, Strategy); 4] = [
-    ("round-robin", Strategy::RoundRobin),
-    ("weighted", Strategy::Weighted),
-    ("random", Strategy::Random),
-    ("consistent-hash", Strategy::ConsistentHash),
-];
+/// Every strategy, and consistent hashing with bounded loads.
+fn methods() -> impl Iterator<Item = (&'static str, Method)> {
+    let bounded = Method {
+        strategy: Strategy::ConsistentHash,
+        load_factor: Some(125),
+    };
+    let plain = Strategy::ALL.map(|strategy| (strategy.as_str(), strategy.into()));
+    plain.into_iter().chain([("bounded", bounded)])
+}
 
 /// Endpoints of the weights 1 to 10 in turn.
-fn endpoints(count: usize) -> Vec<Arc<Endpoint>> {
+fn endpoints(count: usize) -> Vec<Candidate> {
     (0..count)
         .map(|at| {
-            Arc::new(Endpoint {
+            let endpoint = Arc::new(Endpoint {
                 instance: format!("instance-{at}").into(),
                 address: format!("10.0.{}.{}:8080", at / 256, at % 256).into(),
                 weight: (at % 10 + 1) as u16,
+                tier: 0,
                 state: Arc::new(EndpointState::default()),
-            })
+            });
+            endpoint
+                .state
+                .latency
+                .observe(Duration::from_millis(at as u64 % 7 + 1), 0);
+            Candidate::from(endpoint)
         })
         .collect()
 }
@@ -40,6 +51,7 @@ fn pick_repeatedly(balancer: &Balancer, seed: u64, count: u64) {
         let input = PickInput {
             key: number,
             random: number,
+            now_ms: number % 1000,
             tried: &[],
             limit: UNLIMITED,
         };
@@ -73,9 +85,9 @@ fn time_together(balancer: &Balancer, threads: u64, count: u64) -> Duration {
 fn pick(c: &mut Criterion) {
     for threads in [1, 2] {
         let mut group = c.benchmark_group(format!("pick/{threads}-threads"));
-        for (name, strategy) in STRATEGIES {
+        for (name, method) in methods() {
             for count in [3, 100, 1_000] {
-                let balancer = Balancer::new(strategy, endpoints(count), None);
+                let balancer = Balancer::new(method, endpoints(count), None);
                 group.bench_function(BenchmarkId::new(name, count), |b| {
                     b.iter_custom(|picks| time_together(&balancer, threads, picks));
                 });
@@ -87,10 +99,10 @@ fn pick(c: &mut Criterion) {
 
 fn arrange(c: &mut Criterion) {
     let mut group = c.benchmark_group("arrange");
-    for (name, strategy) in STRATEGIES {
+    for (name, method) in methods() {
         let endpoints = endpoints(1_000);
         group.bench_function(BenchmarkId::new(name, 1_000), |b| {
-            b.iter(|| Balancer::new(strategy, black_box(endpoints.clone()), None));
+            b.iter(|| Balancer::new(method, black_box(endpoints.clone()), None));
         });
     }
     group.finish();

@@ -1,14 +1,47 @@
 //! The balancer: the endpoints of a service that get traffic, arranged for its strategy.
 
-use super::strategy::{ConsistentHash, Random, RoundRobin, Weighted};
+use super::arrangement::{Arrangement, shares};
+use super::strategy::{
+    Bounded, ConsistentHash, LeastConnections, Maglev, PowerOfTwo, Random, RoundRobin, Weighted,
+};
 use super::turn::Turn;
-use super::{Endpoint, Lease, PickError, PickInput, Queue};
-use crate::config::Strategy;
+use super::{Candidate, Endpoint, Lease, PickError, PickInput, Queue};
+use crate::config::{ServicePolicy, Strategy};
 use std::sync::Arc;
+
+/// How a balancer picks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Method {
+    /// The strategy.
+    pub strategy: Strategy,
+    /// For [`Strategy::ConsistentHash`]: most load of an endpoint, in percent of the average, above 100. Absent, any.
+    pub load_factor: Option<u16>,
+}
+
+impl From<Strategy> for Method {
+    fn from(strategy: Strategy) -> Method {
+        Method {
+            strategy,
+            load_factor: None,
+        }
+    }
+}
+
+impl From<&ServicePolicy> for Method {
+    fn from(policy: &ServicePolicy) -> Method {
+        Method {
+            strategy: policy.strategy,
+            load_factor: (policy.load_factor > 0).then_some(policy.load_factor),
+        }
+    }
+}
 
 /// The endpoints of a service that get traffic, arranged for one strategy. Immutable but for counters.
 pub struct Balancer {
+    method: Method,
     endpoints: Box<[Arc<Endpoint>]>,
+    scales: Box<[u32]>,
+    shares: Box<[u64]>,
     arranged: Arranged,
     queue: Arc<Queue>,
 }
@@ -18,38 +51,45 @@ enum Arranged {
     RoundRobin(RoundRobin),
     Weighted(Weighted),
     Random(Random),
+    LeastConnections(LeastConnections),
+    PowerOfTwo(PowerOfTwo),
     ConsistentHash(ConsistentHash),
+    Bounded(Bounded),
+    Maglev(Maglev),
+}
+
+/// What `previous` has arranged for the same strategy, and for which endpoints.
+macro_rules! before {
+    ($previous:ident, $Variant:ident) => {
+        $previous.and_then(|previous: &Balancer| match &previous.arranged {
+            Arranged::$Variant(strategy) => Some((previous.arrangement(), strategy)),
+            _ => None,
+        })
+    };
 }
 
 impl Balancer {
-    /// Arranges `endpoints`, all of which may be picked. Positions and the queue carry on from `previous`, and so
+    /// Arranges `candidates`, all of which may be picked. Positions and the queue carry on from `previous`, and so
     /// does its arrangement if it still fits.
     pub fn new(
-        strategy: Strategy,
-        endpoints: Vec<Arc<Endpoint>>,
+        method: Method,
+        candidates: Vec<Candidate>,
         previous: Option<&Balancer>,
     ) -> Balancer {
-        let arranged = match strategy {
-            Strategy::RoundRobin => Arranged::RoundRobin(RoundRobin::new(turn_after(previous))),
-            Strategy::Random => Arranged::Random(Random),
-            Strategy::Weighted => {
-                let before = previous.and_then(|p| match &p.arranged {
-                    Arranged::Weighted(weighted) => Some((&*p.endpoints, weighted)),
-                    _ => None,
-                });
-                Arranged::Weighted(Weighted::new(&endpoints, turn_after(previous), before))
-            }
-            Strategy::ConsistentHash => {
-                let before = previous.and_then(|p| match &p.arranged {
-                    Arranged::ConsistentHash(hash) => Some((&*p.endpoints, hash)),
-                    _ => None,
-                });
-                Arranged::ConsistentHash(ConsistentHash::new(&endpoints, before))
-            }
+        let shares = shares(&candidates, method.strategy.knows_weights());
+        let scales = candidates.iter().map(|candidate| candidate.scale).collect();
+        let endpoints = candidates.into_iter().map(|candidate| candidate.endpoint);
+        let endpoints: Box<[Arc<Endpoint>]> = endpoints.collect();
+        let of = Arrangement {
+            endpoints: &endpoints,
+            shares: &shares,
         };
         Balancer {
-            endpoints: endpoints.into(),
-            arranged,
+            arranged: Arranged::new(method, of, previous),
+            method,
+            endpoints,
+            scales,
+            shares,
             queue: previous.map(|p| Arc::clone(&p.queue)).unwrap_or_default(),
         }
     }
@@ -64,12 +104,19 @@ impl Balancer {
             return Err(PickError::NoEndpoints);
         }
         while let Some(at) = self.choose(input) {
-            if let Some(lease) = Lease::within(&endpoints[at], input.limit, &self.queue) {
-                return Ok(lease);
+            let lease = match &self.arranged {
+                Arranged::Bounded(strategy) => strategy.take(at, endpoints, input, &self.queue),
+                _ => Lease::within(&endpoints[at], input.limit, &self.queue),
+            };
+            if let Some(lease) = lease {
+                return Ok(lease.measuring(self.method.strategy.knows_latency()));
             }
             // Another exchange has taken the last slot meanwhile: the next choice passes the endpoint over.
         }
-        match endpoints.iter().all(|endpoint| input.has_tried(endpoint)) {
+        match endpoints
+            .iter()
+            .all(|endpoint| input.has_tried(&endpoint.state))
+        {
             true => Err(PickError::AllTried),
             false => Err(PickError::AllFull),
         }
@@ -81,7 +128,11 @@ impl Balancer {
             Arranged::RoundRobin(strategy) => strategy.pick(endpoints, input),
             Arranged::Weighted(strategy) => strategy.pick(endpoints, input),
             Arranged::Random(strategy) => strategy.pick(endpoints, input),
+            Arranged::LeastConnections(strategy) => strategy.pick(endpoints, input),
+            Arranged::PowerOfTwo(strategy) => strategy.pick(endpoints, input),
             Arranged::ConsistentHash(strategy) => strategy.pick(endpoints, input),
+            Arranged::Bounded(strategy) => strategy.ring().pick(endpoints, input),
+            Arranged::Maglev(strategy) => strategy.pick(endpoints, input),
         }
     }
 
@@ -95,13 +146,57 @@ impl Balancer {
         &self.endpoints
     }
 
+    /// How much of the weight of each counts, as [`Candidate::scale`] has it.
+    pub fn scales(&self) -> &[u32] {
+        &self.scales
+    }
+
+    /// How it picks.
+    pub fn method(&self) -> Method {
+        self.method
+    }
+
     /// The strategy it is arranged for.
     pub fn strategy(&self) -> Strategy {
-        match self.arranged {
-            Arranged::RoundRobin(_) => Strategy::RoundRobin,
-            Arranged::Weighted(_) => Strategy::Weighted,
-            Arranged::Random(_) => Strategy::Random,
-            Arranged::ConsistentHash(_) => Strategy::ConsistentHash,
+        self.method.strategy
+    }
+
+    fn arrangement(&self) -> Arrangement<'_> {
+        Arrangement {
+            endpoints: &self.endpoints,
+            shares: &self.shares,
+        }
+    }
+}
+
+impl Arranged {
+    fn new(method: Method, of: Arrangement<'_>, previous: Option<&Balancer>) -> Arranged {
+        let turn = || turn_after(previous);
+        match (method.strategy, method.load_factor) {
+            (Strategy::RoundRobin, _) => {
+                Arranged::RoundRobin(RoundRobin::new(of, turn(), before!(previous, RoundRobin)))
+            }
+            (Strategy::Weighted, _) => {
+                Arranged::Weighted(Weighted::new(of, turn(), before!(previous, Weighted)))
+            }
+            (Strategy::Random, _) => Arranged::Random(Random::new(of, before!(previous, Random))),
+            (Strategy::LeastConnections, _) => Arranged::LeastConnections(LeastConnections::new(
+                of,
+                turn(),
+                before!(previous, LeastConnections),
+            )),
+            (Strategy::PowerOfTwo, _) => {
+                Arranged::PowerOfTwo(PowerOfTwo::new(of, before!(previous, PowerOfTwo)))
+            }
+            (Strategy::ConsistentHash, None) => {
+                let bounded = before!(previous, Bounded).map(|(of, it)| (of, it.ring()));
+                let before = before!(previous, ConsistentHash).or(bounded);
+                Arranged::ConsistentHash(ConsistentHash::new(of, before))
+            }
+            (Strategy::ConsistentHash, Some(factor)) => {
+                Arranged::Bounded(Bounded::new(factor, of, before!(previous, Bounded)))
+            }
+            (Strategy::Maglev, _) => Arranged::Maglev(Maglev::new(of, before!(previous, Maglev))),
         }
     }
 }
@@ -111,6 +206,7 @@ fn turn_after(previous: Option<&Balancer>) -> Arc<Turn> {
     match previous.map(|p| &p.arranged) {
         Some(Arranged::RoundRobin(strategy)) => Arc::clone(strategy.turn()),
         Some(Arranged::Weighted(strategy)) => Arc::clone(strategy.turn()),
+        Some(Arranged::LeastConnections(strategy)) => Arc::clone(strategy.turn()),
         _ => Arc::default(),
     }
 }

@@ -7,6 +7,7 @@
 use super::cause::{EjectionCause, ProbeFailure};
 use super::condition::Facts;
 use super::fact::{Fact, Mark};
+use super::latency::Latency;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
@@ -19,6 +20,8 @@ pub struct Endpoint {
     pub address: Arc<str>,
     /// Share of traffic relative to its neighbours, at least 1.
     pub weight: u16,
+    /// Its tier: those of a higher one get traffic as those of lower ones fail.
+    pub tier: u8,
     /// What outlives this table.
     pub state: Arc<EndpointState>,
 }
@@ -36,6 +39,8 @@ pub struct EndpointState {
     pub picks: AtomicU64,
     /// Connection attempts that failed.
     pub connect_failures: AtomicU64,
+    /// How long it takes to answer, where somebody asks for that.
+    pub latency: Latency,
     /// Zero while in use; once removed or drained, the time ([`crate::net::now_ms`]) at which exchanges still
     /// under way are to be closed.
     retire_at_ms: AtomicU64,

@@ -1,6 +1,7 @@
 //! What the tests of this room share: endpoints, a seeded source of numbers, and a test of fit.
 
-use super::{Balancer, Endpoint, EndpointState, Lease, PickInput, UNLIMITED};
+use super::arrangement::{Arrangement, shares};
+use super::{Balancer, Candidate, Endpoint, EndpointState, Lease, PickInput, UNLIMITED};
 use crate::config::Strategy;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ pub(crate) fn endpoints(weights: &[u16]) -> Vec<Arc<Endpoint>> {
             instance: format!("i{at}").into(),
             address: format!("127.0.0.1:{}", 9000 + at).into(),
             weight,
+            tier: 0,
             state: Arc::new(EndpointState::default()),
         })
     };
@@ -19,7 +21,47 @@ pub(crate) fn endpoints(weights: &[u16]) -> Vec<Arc<Endpoint>> {
 
 /// A balancer of endpoints of these weights.
 pub(crate) fn balancer(strategy: Strategy, weights: &[u16]) -> Balancer {
-    Balancer::new(strategy, endpoints(weights), None)
+    Balancer::new(strategy.into(), whole(&endpoints(weights)), None)
+}
+
+/// These endpoints, with all of their weights.
+pub(crate) fn whole(endpoints: &[Arc<Endpoint>]) -> Vec<Candidate> {
+    endpoints.iter().cloned().map(Candidate::from).collect()
+}
+
+/// These endpoints, with that many thousandths of their weights.
+pub(crate) fn scaled(endpoints: &[Arc<Endpoint>], scales: &[u32]) -> Vec<Candidate> {
+    let candidate = |(endpoint, &scale): (&Arc<Endpoint>, &u32)| Candidate {
+        endpoint: Arc::clone(endpoint),
+        scale,
+    };
+    endpoints.iter().zip(scales).map(candidate).collect()
+}
+
+/// Endpoints and their shares, for what is arranged without a balancer.
+pub(crate) struct Parts {
+    pub(crate) endpoints: Vec<Arc<Endpoint>>,
+    pub(crate) shares: Box<[u64]>,
+}
+
+impl Parts {
+    /// Endpoints of these weights, all of which count.
+    pub(crate) fn of(weights: &[u16]) -> Parts {
+        Parts::whole(endpoints(weights))
+    }
+
+    /// These endpoints, with all of their weights.
+    pub(crate) fn whole(endpoints: Vec<Arc<Endpoint>>) -> Parts {
+        let shares = shares(&whole(&endpoints), true);
+        Parts { endpoints, shares }
+    }
+
+    pub(super) fn arrangement(&self) -> Arrangement<'_> {
+        Arrangement {
+            endpoints: &self.endpoints,
+            shares: &self.shares,
+        }
+    }
 }
 
 /// Input for picks that depend on nothing.
@@ -32,6 +74,7 @@ impl AnyPick for PickInput<'_> {
         PickInput {
             key: 0,
             random: 0,
+            now_ms: 0,
             tried: &[],
             limit: UNLIMITED,
         }

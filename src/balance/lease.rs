@@ -1,8 +1,10 @@
 //! The lease on an endpoint: what a pick hands out.
 
+use super::tally::Counted;
 use super::{Endpoint, Queue, UNLIMITED};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// The right to use an endpoint now; dropping it gives the slot back.
 #[derive(Debug)]
@@ -10,6 +12,10 @@ pub struct Lease {
     endpoint: Arc<Endpoint>,
     /// Who may wait for the slot; nobody does for an endpoint without a limit.
     queue: Option<Arc<Queue>>,
+    /// Somebody wants to know how long the endpoint takes.
+    measures: bool,
+    /// Somebody wants to know how many leases there are.
+    _counted: Option<Counted>,
 }
 
 impl Lease {
@@ -21,6 +27,8 @@ impl Lease {
         Lease {
             endpoint,
             queue: None,
+            measures: false,
+            _counted: None,
         }
     }
 
@@ -43,12 +51,38 @@ impl Lease {
         Some(Lease {
             endpoint,
             queue: Some(Arc::clone(queue)),
+            measures: false,
+            _counted: None,
         })
+    }
+
+    /// The same, and counted until it is dropped.
+    pub(super) fn counted(mut self, counted: Counted) -> Lease {
+        self._counted = Some(counted);
+        self
+    }
+
+    /// The same; whether its holder is to measure.
+    pub(super) fn measuring(mut self, measures: bool) -> Lease {
+        self.measures = measures;
+        self
     }
 
     /// The leased endpoint.
     pub fn endpoint(&self) -> &Arc<Endpoint> {
         &self.endpoint
+    }
+
+    /// Whether [`Lease::observe`] is of use: if not, its holder need not look at a clock.
+    pub fn measures(&self) -> bool {
+        self.measures
+    }
+
+    /// The endpoint took that long to do something; `now_ms` is [`crate::net::now_ms`].
+    pub fn observe(&self, took: Duration, now_ms: u64) {
+        if self.measures {
+            self.endpoint.state.latency.observe(took, now_ms);
+        }
     }
 }
 
@@ -91,5 +125,16 @@ mod tests {
         drop(lease);
         assert!(Lease::within(&endpoint, 1, &queue).is_some());
         assert!(!second.may_try(Waker::noop()));
+    }
+
+    #[test]
+    fn only_a_lease_that_is_to_measure_leaves_a_latency() {
+        let endpoint = endpoints(&[1]).remove(0);
+        for (measures, expected) in [(false, None), (true, Some(5000.0))] {
+            let lease = Lease::new(endpoint.clone()).measuring(measures);
+            assert_eq!(lease.measures(), measures);
+            lease.observe(Duration::from_millis(5), 7);
+            assert_eq!(endpoint.state.latency.estimate(7), expected);
+        }
     }
 }

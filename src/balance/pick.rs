@@ -12,8 +12,10 @@ pub const UNLIMITED: u32 = u32::MAX;
 pub struct PickInput<'a> {
     /// Hash of the key, for consistent hashing: all 64 bits well mixed, and the same on every node.
     pub key: u64,
-    /// A random number, for `random`.
+    /// A random number: all 64 bits of it are used.
     pub random: u64,
+    /// The time, [`crate::net::now_ms`]; looked at by `p2c` alone, which does without precision.
+    pub now_ms: u64,
     /// Endpoints to pass over because this exchange tried them already: a few, as it is searched in line.
     pub tried: &'a [Arc<EndpointState>],
     /// Exchanges an endpoint may have under way; those that have as many are passed over.
@@ -23,7 +25,12 @@ pub struct PickInput<'a> {
 impl PickInput<'_> {
     /// Whether this exchange may still go to `endpoint`.
     pub(super) fn allows(&self, endpoint: &Endpoint) -> bool {
-        !self.has_tried(endpoint) && !self.is_full(endpoint)
+        self.allows_state(&endpoint.state)
+    }
+
+    /// The same, of the endpoint with that state.
+    pub(super) fn allows_state(&self, state: &Arc<EndpointState>) -> bool {
+        !self.has_tried(state) && !self.is_full(state)
     }
 
     /// Whether it may go to any endpoint there is.
@@ -31,14 +38,12 @@ impl PickInput<'_> {
         self.tried.is_empty() && self.limit == UNLIMITED
     }
 
-    pub(super) fn has_tried(&self, endpoint: &Endpoint) -> bool {
-        self.tried
-            .iter()
-            .any(|tried| Arc::ptr_eq(tried, &endpoint.state))
+    pub(super) fn has_tried(&self, state: &Arc<EndpointState>) -> bool {
+        self.tried.iter().any(|tried| Arc::ptr_eq(tried, state))
     }
 
-    fn is_full(&self, endpoint: &Endpoint) -> bool {
-        self.limit != UNLIMITED && endpoint.state.active.load(Ordering::Relaxed) >= self.limit
+    fn is_full(&self, state: &EndpointState) -> bool {
+        self.limit != UNLIMITED && state.active.load(Ordering::Relaxed) >= self.limit
     }
 
     /// The first endpoint that may still be tried, from position `start` around to the one before it.

@@ -111,6 +111,10 @@ pub const RESERVED_DESCRIPTORS: RangeInclusive<u64> = 16..=1_000_000;
 /// Weight of an endpoint. Zero is refused: draining says the same and can be seen.
 pub const WEIGHT: RangeInclusive<u64> = 1..=u16::MAX as u64;
 
+/// Load of an endpoint relative to the average, in percent. At 100 there would be room for none but the least loaded;
+/// at 101 some ten thousand endpoints may be looked at for one pick. Above ten times, nothing is bounded.
+pub const LOAD_FACTOR: RangeInclusive<u16> = 101..=1000;
+
 /// Members to ask for admission: as many as there can be voters.
 pub const JOIN_CONTACTS: usize = 7;
 

@@ -13,23 +13,58 @@ pub enum Strategy {
     Weighted,
     /// Uniformly at random.
     Random,
+    /// The one with the fewest exchanges under way for its weight.
+    LeastConnections,
+    /// The better of two drawn at random, by latency, exchanges under way and weight.
+    PowerOfTwo,
     /// By a hash ring, so that equal keys go to the same endpoint.
     ConsistentHash,
+    /// By a Maglev table, so that equal keys go to the same endpoint.
+    Maglev,
 }
 
 impl Strategy {
+    /// All of them.
+    pub const ALL: [Strategy; 7] = [
+        Strategy::RoundRobin,
+        Strategy::Weighted,
+        Strategy::Random,
+        Strategy::LeastConnections,
+        Strategy::PowerOfTwo,
+        Strategy::ConsistentHash,
+        Strategy::Maglev,
+    ];
+
     /// As written in settings.
     pub fn as_str(self) -> &'static str {
         match self {
             Strategy::RoundRobin => "round-robin",
             Strategy::Weighted => "weighted",
             Strategy::Random => "random",
+            Strategy::LeastConnections => "least-connections",
+            Strategy::PowerOfTwo => "p2c",
             Strategy::ConsistentHash => "consistent-hash",
+            Strategy::Maglev => "maglev",
         }
+    }
+
+    /// Whether an endpoint of twice the weight gets twice the traffic.
+    pub fn knows_weights(self) -> bool {
+        !matches!(self, Strategy::RoundRobin | Strategy::Random)
+    }
+
+    /// Whether it matters how long endpoints take.
+    pub fn knows_latency(self) -> bool {
+        self == Strategy::PowerOfTwo
+    }
+
+    /// Whether equal keys go to the same endpoint.
+    pub fn knows_keys(self) -> bool {
+        matches!(self, Strategy::ConsistentHash | Strategy::Maglev)
     }
 }
 
-/// What consistent hashing hashes.
+/// What consistent hashing and Maglev hash.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum HashKey {
     /// The client's IP address, without its port.
@@ -85,6 +120,8 @@ pub struct ServiceSettings {
     pub strategy: Option<Strategy>,
     /// `hash_key`
     pub hash_key: Option<HashKey>,
+    /// `load_factor`, in percent
+    pub load_factor: Option<u16>,
     /// `connect_timeout`
     pub connect_timeout: Option<Duration>,
     /// `response_timeout`
@@ -120,8 +157,10 @@ pub struct ServiceSettings {
 pub struct ServicePolicy {
     /// How endpoints are picked.
     pub strategy: Strategy,
-    /// What consistent hashing hashes.
+    /// What strategies with a key hash.
     pub hash_key: HashKey,
+    /// Most load of an endpoint with [`Strategy::ConsistentHash`], in percent of the average; 0 for any.
+    pub load_factor: u16,
     /// Longest wait for a connection to an endpoint.
     pub connect_timeout: Duration,
     /// Longest wait for the head of a response once the request was sent.
@@ -157,6 +196,7 @@ impl Default for ServicePolicy {
         ServicePolicy {
             strategy: Strategy::RoundRobin,
             hash_key: HashKey::ClientAddress,
+            load_factor: 0,
             connect_timeout: Duration::from_secs(1),
             response_timeout: Duration::from_secs(60),
             idle_timeout: Duration::from_secs(300),
@@ -184,6 +224,7 @@ impl ServicePolicy {
         take!(
             strategy,
             hash_key,
+            load_factor,
             connect_timeout,
             response_timeout,
             idle_timeout,

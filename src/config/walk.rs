@@ -155,6 +155,27 @@ impl<'v> Value<'v> {
         }
     }
 
+    /// A number with at most two decimals, in hundredths: 0, or in `range`.
+    pub(super) fn hundredths_or_zero(self, range: RangeInclusive<u16>) -> Option<u16> {
+        let value = self.item.get_ref();
+        let number = match (value.as_integer(), value.as_float()) {
+            (Some(written), _) => i64::from_str_radix(written.as_str(), written.radix())
+                .map_or(f64::NAN, |number| number as f64),
+            (None, Some(written)) => written.as_str().parse().unwrap_or(f64::NAN),
+            (None, None) => return self.mistyped("a number"),
+        };
+        let hundredths = (number * 100.0).round();
+        let is_whole = (number * 100.0 - hundredths).abs() < 1e-6;
+        let [min, max] = [range.start(), range.end()].map(|bound| f64::from(*bound));
+        if is_whole && (hundredths == 0.0 || (min..=max).contains(&hundredths)) {
+            return Some(hundredths as u16);
+        }
+        let (name, min, max) = (self.name, min / 100.0, max / 100.0);
+        self.fail(format!(
+            "{name} must be 0, or {min} to {max} with at most two decimals"
+        ))
+    }
+
     fn out_of_range<T>(
         self,
         found: impl std::fmt::Display,

@@ -103,6 +103,11 @@ impl Exchange {
         });
     }
 
+    /// How long connecting took, if it was done.
+    pub fn connect_time(&self) -> Option<Duration> {
+        self.connect_time
+    }
+
     /// The client gets this status.
     pub fn answered(&mut self, status: u16) {
         self.status = Some(status);
@@ -164,6 +169,7 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         self.measure();
         self.log();
+        self.watch.ended(self.outcome());
         self.watch.released();
     }
 }

@@ -9,6 +9,7 @@ use super::queue;
 use super::watch::Watch;
 use super::worker::Worker;
 use crate::balance::{Endpoint, EndpointState, Lease, PickError, PickInput, UNLIMITED};
+use crate::net::now_ms;
 use crate::routing::Service;
 use crate::upstream::Opening;
 use std::sync::Arc;
@@ -85,9 +86,14 @@ impl<'a> Attempts<'a> {
     /// # Errors
     /// Those of [`Balancer::pick`](crate::balance::Balancer::pick).
     pub fn pick(&self) -> Result<Lease, PickError> {
+        let now_ms = match self.service.policy.strategy.knows_latency() {
+            true => now_ms(),
+            false => 0,
+        };
         self.service.balancer.pick(&PickInput {
             key: self.key,
             random: self.worker.random(),
+            now_ms,
             tried: &self.failed,
             limit: self.service.policy.max_connections.unwrap_or(UNLIMITED),
         })
@@ -153,6 +159,8 @@ impl<'a> Attempts<'a> {
                     let failures = &endpoint.state.connect_failures;
                     failures.fetch_add(1, Ordering::Relaxed);
                 }
+                exchange.watch.asked();
+                exchange.watch.ended(outcome);
                 self.failure.get_or_insert(outcome);
                 self.failed.push(endpoint.state.clone());
                 None

@@ -13,7 +13,6 @@ use super::headers;
 use super::outcome::Outcome;
 use super::watch::Patience;
 use crate::balance::Endpoint;
-use crate::config::Strategy;
 use crate::net::now_ms;
 use crate::routing::{Asked, Service};
 use crate::upstream::{Connection, Idle};
@@ -56,9 +55,9 @@ pub async fn forward(
     let client = turn.client.clone();
     let service = route(&client, turn, &parts)?;
     let origin = &client.origin;
-    let key = match service.policy.strategy {
-        Strategy::ConsistentHash => request_key(&service.policy.hash_key, &parts, origin),
-        Strategy::RoundRobin | Strategy::Weighted | Strategy::Random => 0,
+    let key = match service.policy.strategy.knows_keys() {
+        true => request_key(&service.policy.hash_key, &parts, origin),
+        false => 0,
     };
     let version = parts.version;
     let upgrade = headers::upgrade_wanted(&parts, !body.is_empty());
@@ -77,8 +76,10 @@ pub async fn forward(
         let spare = if is_kept { repeatable(&request) } else { None };
         let patience = Patience::of(service.policy.response_timeout, Outcome::ResponseTimeout);
         client.watch.expect(patience);
+        client.watch.asked();
         match deliver(&client, &mut connection, request).await {
             Ok(response) => {
+                client.watch.answered();
                 return Ok(Forwarded {
                     response,
                     connection,

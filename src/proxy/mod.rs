@@ -28,6 +28,7 @@
 //! | `connect` | picking and dialling, with one retry; `queue` waiting while endpoints are full; `hash_key` what a pick hashes |
 //! | `watch` | idle timeouts, deadlines and live byte counts, by one sweep per worker |
 //! | `options` | settings as the options of sockets |
+//! | `stopwatch` | how long endpoints take, for strategies that ask |
 //! | `account`, `outcome` | the record, and how exchanges end |
 //!
 //! Invariants:
@@ -58,6 +59,7 @@ mod relay;
 mod reload;
 mod serve;
 mod sources;
+mod stopwatch;
 mod tcp;
 mod watch;
 mod worker;

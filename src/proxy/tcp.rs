@@ -41,7 +41,10 @@ async fn reach(
         Err(outcome) => return (seat, Err(outcome)),
     };
     let reached = match connect(worker, &seat.listener, &mut guest, exchange).await {
-        Ok(upstream) => Ok((guest.peer, upstream)),
+        Ok(upstream) => {
+            watch.connected(exchange.connect_time().unwrap_or_default());
+            Ok((guest.peer, upstream))
+        }
         Err(unwelcome) => Err(unwelcome.dismiss(guest.peer.stream).await),
     };
     (seat, reached)

@@ -14,6 +14,7 @@
 //! because the client is still to be told.
 
 use super::outcome::Outcome;
+use super::stopwatch::Stopwatch;
 use crate::balance::Lease;
 use crate::net::now_ms;
 use crate::routing::Service;
@@ -22,6 +23,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Time between sweeps: how late a deadline may be noticed. Halving it doubles what idle connections cost,
 /// about 10 ns each per sweep.
@@ -42,6 +44,8 @@ pub struct Watch {
     waker: RefCell<Option<Waker>>,
     service: RefCell<Option<Arc<Service>>>,
     lease: RefCell<Option<Lease>>,
+    /// How long the endpoint takes.
+    stopwatch: Stopwatch,
     /// Bytes from the client towards the endpoint in the exchange under way.
     pub received: Cell<u64>,
     /// Bytes from the endpoint towards the client in the exchange under way.
@@ -162,6 +166,49 @@ impl Watch {
     /// Applies `see` to what the exchange under way is with.
     pub fn subject<T>(&self, see: impl FnOnce(Option<&Arc<Service>>, Option<&Lease>) -> T) -> T {
         see(self.service.borrow().as_ref(), self.lease.borrow().as_ref())
+    }
+
+    /// Connecting to the endpoint took so long.
+    pub fn connected(&self, took: Duration) {
+        if let Some(lease) = self.lease.borrow().as_ref() {
+            self.stopwatch.connected(lease, took, Instant::now);
+        }
+    }
+
+    /// The endpoint is asked for something.
+    pub fn asked(&self) {
+        if let Some(lease) = self.lease.borrow().as_ref() {
+            self.stopwatch.asked(lease, Instant::now);
+        }
+    }
+
+    /// The endpoint has answered.
+    pub fn answered(&self) {
+        if let Some(lease) = self.lease.borrow().as_ref() {
+            self.stopwatch.answered(lease, Instant::now);
+        }
+    }
+
+    /// Bytes may have moved: looks whether they are a question or an answer. To be called after each turn of a relay.
+    pub fn progressed(&self) {
+        if !self.stopwatch.is_running() {
+            return;
+        }
+        if self.sent.get() > 0 {
+            self.answered();
+        } else if self.received.get() > 0 {
+            self.stopwatch.passed_on(Instant::now);
+        }
+    }
+
+    /// The exchange under way ends so.
+    pub fn ended(&self, outcome: Outcome) {
+        self.subject(|service, lease| {
+            if let (Some(service), Some(lease)) = (service, lease) {
+                let least = service.policy.connect_timeout;
+                self.stopwatch.ended(lease, outcome, least, Instant::now);
+            }
+        });
     }
 
     /// Ends the exchange under way: reports its bytes, gives its lease back.
@@ -320,6 +367,7 @@ mod tests {
             instance: "e".into(),
             address: "127.0.0.1:1".into(),
             weight: 1,
+            tier: 0,
             state: state.clone(),
         };
         let watch = Watch::default();

@@ -70,6 +70,7 @@ mod tests {
             instance: "i1".into(),
             address: "h:80".into(),
             weight: 1,
+            tier: 0,
             state: Arc::clone(&state),
         };
         let mut departed = Departed::default();

@@ -5,7 +5,9 @@ use super::change::{Change, What};
 use super::drains;
 use super::payload::{self, Status};
 use super::reading::{Entry, MAX_INSTANCES, Registered};
-use crate::balance::{Availability, Balancer, Endpoint, EndpointState, Facts, Mark};
+use crate::balance::{
+    Availability, Balancer, Candidate, Endpoint, EndpointState, Facts, Mark, Method,
+};
 use crate::config::{ServiceName, ServicePolicy};
 use crate::routing::{Aside, Notes, Service, Unparsed};
 use std::sync::Arc;
@@ -99,7 +101,11 @@ impl<'a> Assembly<'a> {
         self.report_misread(name, &notes.misread, previous);
         Arc::new(Service {
             name: name.clone(),
-            balancer: Balancer::new(policy.strategy, live, previous.map(|s| &s.balancer)),
+            balancer: Balancer::new(
+                Method::from(&policy),
+                live.into_iter().map(Candidate::from).collect(),
+                previous.map(|s| &s.balancer),
+            ),
             policy,
             endpoints,
             unparsed,
@@ -153,6 +159,7 @@ impl<'a> Assembly<'a> {
             instance: Arc::clone(&wanted.instance),
             address: Arc::clone(&wanted.address),
             weight: wanted.weight,
+            tier: 0,
             state,
         })
     }

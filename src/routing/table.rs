@@ -42,7 +42,7 @@ mod tests {
         Arc::new(Service {
             name: ServiceName::new(name).unwrap(),
             policy: ServicePolicy::default(),
-            balancer: Balancer::new(Strategy::RoundRobin, Vec::new(), None),
+            balancer: Balancer::new(Strategy::RoundRobin.into(), Vec::new(), None),
             endpoints: Vec::new(),
             unparsed: Vec::new(),
             notes: Notes::default(),

@@ -20,6 +20,7 @@ mod proxy_relay;
 mod proxy_reload;
 mod proxy_smuggling;
 mod proxy_sni;
+mod proxy_strategies;
 mod proxy_tcp;
 mod questions;
 mod reconfig;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use zoogate::balance::{Balancer, Endpoint, EndpointState};
+use zoogate::balance::{Balancer, Candidate, Endpoint, EndpointState};
 use zoogate::config::{ListenerConfig, Protocol, ServiceName, ServicePolicy};
 use zoogate::proxy::{Leaving, Means, Proxy, ReloadError, Serving};
 use zoogate::routing::{Notes, RoutingTable, Rule, Service};
@@ -79,6 +79,7 @@ pub fn endpoint(addr: &SocketAddr) -> Arc<Endpoint> {
         instance: addr.to_string().into(),
         address: addr.to_string().into(),
         weight: 1,
+        tier: 0,
         state: Arc::new(EndpointState::default()),
     })
 }
@@ -134,9 +135,10 @@ impl Traffic {
     fn service(&self, name: &str, endpoints: &[Arc<Endpoint>]) -> Arc<Service> {
         let before = self.table.load();
         let previous = before.services.get(name).map(|s| &s.balancer);
+        let candidates = endpoints.iter().cloned().map(Candidate::from);
         Arc::new(Service {
             name: ServiceName::new(name).unwrap(),
-            balancer: Balancer::new(self.policy.strategy, endpoints.to_vec(), previous),
+            balancer: Balancer::new((&self.policy).into(), candidates.collect(), previous),
             policy: self.policy.clone(),
             endpoints: endpoints.to_vec(),
             unparsed: Vec::new(),

@@ -186,6 +186,7 @@ async fn every_node_tells_its_exchanges() {
     let input = PickInput {
         key: 0,
         random: 0,
+        now_ms: 0,
         tried: &[],
         limit: UNLIMITED,
     };

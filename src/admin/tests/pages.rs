@@ -2,7 +2,7 @@
 
 use super::super::mirror;
 use super::super::services::list;
-use crate::balance::{Balancer, Endpoint, EndpointState, Lease};
+use crate::balance::{Balancer, Candidate, Endpoint, EndpointState, Lease};
 use crate::config::{ServiceName, ServicePolicy, Strategy};
 use crate::ensemble::{Fault, Role, Status};
 use crate::routing::{Notes, RoutingTable, Service, Unparsed};
@@ -17,13 +17,15 @@ fn endpoint(instance: &str, address: &str, weight: u16) -> Arc<Endpoint> {
         instance: instance.into(),
         address: address.into(),
         weight,
+        tier: 0,
         state: Arc::new(EndpointState::default()),
     })
 }
 
-fn in_use(endpoints: &[Arc<Endpoint>]) -> Vec<Arc<Endpoint>> {
+fn in_use(endpoints: &[Arc<Endpoint>]) -> Vec<Candidate> {
     let is_in_use = |endpoint: &&Arc<Endpoint>| endpoint.state.retire_at().is_none();
-    endpoints.iter().filter(is_in_use).cloned().collect()
+    let picked = endpoints.iter().filter(is_in_use).cloned();
+    picked.map(Candidate::from).collect()
 }
 
 /// A service's name, endpoints, and instances that cannot be read.
@@ -45,7 +47,7 @@ fn table(metrics: &Metrics, services: &[Given<'_>]) -> RoutingTable {
                 strategy: Strategy::ConsistentHash,
                 ..ServicePolicy::default()
             },
-            balancer: Balancer::new(Strategy::ConsistentHash, in_use(endpoints), None),
+            balancer: Balancer::new(Strategy::ConsistentHash.into(), in_use(endpoints), None),
             endpoints: endpoints.to_vec(),
             unparsed: unparsed.collect(),
             notes: Notes::default(),

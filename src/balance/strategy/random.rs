@@ -1,55 +1,58 @@
 //! Random: every endpoint with the same probability, whatever its weight.
+//!
+//! While shares differ all the same, because somebody warms up or a higher tier takes part, with theirs.
 
+use crate::balance::arrangement::Arrangement;
+use crate::balance::draw::{Draw, scale};
 use crate::balance::{Endpoint, PickInput};
 use std::sync::Arc;
 
-/// Uniformly at random among the endpoints that were not tried.
-pub(in crate::balance) struct Random;
+/// At random among the endpoints that may be picked.
+pub(in crate::balance) struct Random {
+    draw: Draw,
+}
 
 impl Random {
+    /// With what the `previous` table has, if the shares are the same.
+    pub(in crate::balance) fn new(
+        of: Arrangement<'_>,
+        previous: Option<(Arrangement<'_>, &Random)>,
+    ) -> Random {
+        let previous = previous.map(|(before, random)| (before, &random.draw));
+        Random {
+            draw: Draw::new(of, previous),
+        }
+    }
+
     pub(in crate::balance) fn pick(
         &self,
         endpoints: &[Arc<Endpoint>],
         input: &PickInput<'_>,
     ) -> Option<usize> {
         if input.allows_all() {
-            return Some(scale(input.random, endpoints.len()));
+            return Some(self.draw.one(input.random));
         }
-        // Counted and then walked, so that the neighbour of one that is passed over is not favoured.
+        // Summed and then walked, so that the neighbour of one that is passed over is not favoured.
         let allowed = || (0..endpoints.len()).filter(|&at| input.allows(&endpoints[at]));
-        match allowed().count() {
-            0 => None,
-            count => allowed().nth(scale(input.random, count)),
-        }
+        let sum = allowed().map(|at| self.draw.share(at)).sum();
+        let mut point = scale(input.random, sum);
+        allowed().find(|&at| {
+            let share = self.draw.share(at);
+            let is_here = point < share;
+            point = point.saturating_sub(share);
+            is_here
+        })
     }
-}
-
-/// Maps a random 64-bit number to `0..length` by its place in the range, which needs no division. Its bias is
-/// below `length / 2^64` (Lemire, "Fast Random Integer Generation in an Interval", 2019).
-fn scale(random: u64, length: usize) -> usize {
-    ((u128::from(random) * length as u128) >> 64) as usize
 }
 
 #[cfg(test)]
 mod tests {
-    use super::scale;
-    use crate::balance::PickInput;
-    use crate::balance::fixture::{AnyPick, Numbers, assert_fits, balancer, index_of};
+    use crate::balance::fixture::{
+        AnyPick, Numbers, assert_fits, balancer, endpoints, index_of, scaled,
+    };
+    use crate::balance::{Balancer, PickInput};
     use crate::config::Strategy::Random;
     use std::sync::Arc;
-
-    #[test]
-    fn scales_the_whole_range() {
-        for (random, length, expected) in [
-            (0, 3, 0),
-            (u64::MAX / 3, 3, 0),
-            (u64::MAX / 3 + 1, 3, 1),
-            (u64::MAX, 3, 2),
-            (u64::MAX, 1, 0),
-        ] {
-            assert_eq!(scale(random, length), expected, "{random} of {length}");
-        }
-    }
 
     #[test]
     fn every_endpoint_is_as_likely_as_any_other() {
@@ -80,5 +83,27 @@ mod tests {
         }
         assert_eq!((counts[1], counts[2]), (0, 0));
         assert_fits(&[counts[0], counts[3], counts[4]], &[1; 3]);
+    }
+
+    #[test]
+    fn one_that_warms_up_is_as_much_less_likely() {
+        let all = endpoints(&[1, 9, 1, 1]);
+        let candidates = scaled(&all, &[1000, 100, 1000, 500]);
+        let balancer = Balancer::new(Random.into(), candidates, None);
+        let tried = [Arc::clone(&all[0].state)];
+        for (tried, shares) in [(&[][..], [10, 1, 10, 5]), (&tried, [0, 1, 10, 5])] {
+            let mut counts = [0_u64; 4];
+            for random in Numbers::new(3).take(100_000) {
+                let input = PickInput {
+                    random,
+                    tried,
+                    ..PickInput::any()
+                };
+                counts[index_of(&balancer.pick(&input).unwrap())] += 1;
+            }
+            let first = tried.len();
+            assert_eq!(counts[..first].iter().sum::<u64>(), 0);
+            assert_fits(&counts[first..], &shares[first..]);
+        }
     }
 }

@@ -1,5 +1,10 @@
 //! Round-robin: each endpoint in turn, whatever its weight.
+//!
+//! While shares differ all the same, because somebody warms up or a higher tier takes part, turns are handed out as
+//! `weighted` does.
 
+use super::Weighted;
+use crate::balance::arrangement::Arrangement;
 use crate::balance::turn::Turn;
 use crate::balance::{Endpoint, PickInput};
 use std::sync::Arc;
@@ -7,12 +12,23 @@ use std::sync::Arc;
 /// Each endpoint in turn. An endpoint that was tried already hands its turn to the one after it.
 pub(in crate::balance) struct RoundRobin {
     turn: Arc<Turn>,
+    /// Whose turn it is while shares differ.
+    uneven: Option<Weighted>,
 }
 
 impl RoundRobin {
     /// Goes on from `turn`.
-    pub(in crate::balance) fn new(turn: Arc<Turn>) -> RoundRobin {
-        RoundRobin { turn }
+    pub(in crate::balance) fn new(
+        of: Arrangement<'_>,
+        turn: Arc<Turn>,
+        previous: Option<(Arrangement<'_>, &RoundRobin)>,
+    ) -> RoundRobin {
+        let uneven = previous.and_then(|(before, it)| Some((before, it.uneven.as_ref()?)));
+        let weighted = || Weighted::new(of, Arc::clone(&turn), uneven);
+        RoundRobin {
+            uneven: (!of.is_even()).then(weighted),
+            turn,
+        }
     }
 
     /// What the next table goes on from.
@@ -25,13 +41,16 @@ impl RoundRobin {
         endpoints: &[Arc<Endpoint>],
         input: &PickInput<'_>,
     ) -> Option<usize> {
-        input.first_from(endpoints, self.turn.of(input, endpoints.len()))
+        match &self.uneven {
+            None => input.first_from(endpoints, self.turn.of(input, endpoints.len())),
+            Some(weighted) => weighted.pick(endpoints, input),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::balance::fixture::{AnyPick, balancer, endpoints, sequence};
+    use crate::balance::fixture::{AnyPick, balancer, endpoints, picks, scaled, sequence, whole};
     use crate::balance::{Balancer, PickInput};
     use crate::config::Strategy::RoundRobin;
     use std::sync::Arc;
@@ -47,6 +66,16 @@ mod tests {
     fn weights_do_not_matter() {
         let balancer = balancer(RoundRobin, &[9, 1]);
         assert_eq!(sequence(&balancer, 4), [0, 1, 0, 1]);
+    }
+
+    #[test]
+    fn while_one_warms_up_it_gets_its_part_and_the_others_the_same() {
+        let all = endpoints(&[7, 1, 1]);
+        let warming = scaled(&all, &[1000, 300, 1000]);
+        let balancer = Balancer::new(RoundRobin.into(), warming, None);
+        assert_eq!(picks(&balancer, 2300), [1000, 300, 1000]);
+        let warm = Balancer::new(RoundRobin.into(), whole(&all), Some(&balancer));
+        assert_eq!(picks(&warm, 3), [1, 1, 1], "exact again, and in turn");
     }
 
     #[test]
@@ -85,9 +114,9 @@ mod tests {
     #[test]
     fn the_next_table_goes_on_where_this_one_is() {
         let all = endpoints(&[1, 1, 1]);
-        let before = Balancer::new(RoundRobin, all.clone(), None);
+        let before = Balancer::new(RoundRobin.into(), whole(&all), None);
         assert_eq!(sequence(&before, 2), [0, 1]);
-        let after = Balancer::new(RoundRobin, all, Some(&before));
+        let after = Balancer::new(RoundRobin.into(), whole(&all), Some(&before));
         assert_eq!(sequence(&after, 2), [2, 0]);
         assert_eq!(sequence(&before, 1), [1], "both tables take from one turn");
     }

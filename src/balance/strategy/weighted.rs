@@ -6,6 +6,7 @@
 //!
 //! Source: nginx, `ngx_http_upstream_get_peer` in `src/http/ngx_http_upstream_round_robin.c`.
 
+use crate::balance::arrangement::{Arrangement, reduced};
 use crate::balance::turn::Turn;
 use crate::balance::{Endpoint, PickInput};
 use std::collections::BTreeMap;
@@ -25,18 +26,15 @@ pub(in crate::balance) struct Weighted {
 }
 
 impl Weighted {
-    /// Goes on from `turn`, with the sequence of the `previous` table if the weights are the same.
+    /// Goes on from `turn`, with the sequence of the `previous` table if the shares are the same.
     pub(in crate::balance) fn new(
-        endpoints: &[Arc<Endpoint>],
+        of: Arrangement<'_>,
         turn: Arc<Turn>,
-        previous: Option<(&[Arc<Endpoint>], &Weighted)>,
+        previous: Option<(Arrangement<'_>, &Weighted)>,
     ) -> Weighted {
-        let weights = || endpoints.iter().map(|e| e.weight);
         let sequence = match previous {
-            Some((before, weighted)) if before.iter().map(|e| e.weight).eq(weights()) => {
-                Arc::clone(&weighted.sequence)
-            }
-            _ => smooth(&reduce(weights())).into(),
+            Some((before, weighted)) if before.has_shares_of(&of) => Arc::clone(&weighted.sequence),
+            _ => smooth(&fit(of.shares)).into(),
         };
         Weighted { turn, sequence }
     }
@@ -64,21 +62,15 @@ impl Weighted {
 }
 
 /// The smallest weights in the same proportion, adding up to about [`MAX_PERIOD`] at most.
-fn reduce(weights: impl Iterator<Item = u16>) -> Vec<u64> {
-    let mut weights: Vec<u64> = weights.map(|w| u64::from(w.max(1))).collect();
-    let divisor = weights.iter().copied().fold(0, gcd);
-    let total = weights.iter().sum::<u64>() / divisor.max(1);
-    for weight in &mut weights {
-        *weight /= divisor;
-        if total > MAX_PERIOD {
+fn fit(shares: &[u64]) -> Vec<u64> {
+    let mut weights: Vec<u64> = reduced(shares).collect();
+    let total = weights.iter().sum::<u64>();
+    if total > MAX_PERIOD {
+        for weight in &mut weights {
             *weight = ((*weight * MAX_PERIOD + total / 2) / total).max(1);
         }
     }
     weights
-}
-
-fn gcd(a: u64, b: u64) -> u64 {
-    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 /// Endpoints of one weight. nginx serves them in order, so one running total stands for all of them: that of
@@ -134,9 +126,9 @@ fn smooth(weights: &[u64]) -> Vec<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_PERIOD, reduce, smooth};
+    use super::{MAX_PERIOD, fit, smooth};
     use crate::balance::fixture::{
-        AnyPick, Numbers, balancer, endpoints, index_of, picks, sequence,
+        AnyPick, Numbers, balancer, endpoints, index_of, picks, scaled, sequence, whole,
     };
     use crate::balance::{Balancer, PickInput};
     use crate::config::Strategy::Weighted;
@@ -191,32 +183,40 @@ mod tests {
     }
 
     #[test]
+    fn one_that_warms_up_gets_as_much_less() {
+        let candidates = scaled(&endpoints(&[2, 1, 1]), &[1000, 1000, 200]);
+        let balancer = Balancer::new(Weighted.into(), candidates, None);
+        assert_eq!(picks(&balancer, 3200), [2000, 1000, 200]);
+    }
+
+    #[test]
     fn weights_are_reduced_to_the_shortest_period() {
         for (weights, expected) in [
-            (&[100_u16, 100, 100][..], &[1_u64, 1, 1][..]),
+            (&[100_u64, 100, 100][..], &[1_u64, 1, 1][..]),
             (&[100, 50], &[2, 1]),
             (&[7], &[1]),
+            (&[1000, 300, 1000], &[10, 3, 10]),
             (&[], &[]),
         ] {
-            assert_eq!(reduce(weights.iter().copied()), expected);
+            assert_eq!(fit(weights), expected);
         }
     }
 
     #[test]
     fn weights_beyond_the_longest_period_keep_their_proportion() {
         let mut numbers = Numbers::new(4);
-        let weights: Vec<u16> = (0..1000)
-            .map(|_| (numbers.next().unwrap() % 65_535 + 1) as u16)
+        let weights: Vec<u64> = (0..1000)
+            .map(|_| numbers.next().unwrap() % 65_535 + 1)
             .collect();
-        let total: f64 = weights.iter().map(|&w| f64::from(w)).sum();
-        let reduced = reduce(weights.iter().copied());
+        let total: f64 = weights.iter().map(|&w| w as f64).sum();
+        let reduced = fit(&weights);
         let period = reduced.iter().sum::<u64>();
         assert!(
             period <= MAX_PERIOD + weights.len() as u64,
             "period {period}"
         );
         for (&before, &after) in weights.iter().zip(&reduced) {
-            let exact = f64::from(before) / total * MAX_PERIOD as f64;
+            let exact = before as f64 / total * MAX_PERIOD as f64;
             assert!((after as f64 - exact).abs() <= 0.5 || after == 1);
         }
     }
@@ -242,11 +242,15 @@ mod tests {
 
     #[test]
     fn the_next_table_shares_the_sequence_while_weights_stay() {
-        let before = Balancer::new(Weighted, endpoints(&[5, 1, 1]), None);
+        let before = Balancer::new(Weighted.into(), whole(&endpoints(&[5, 1, 1])), None);
         assert_eq!(sequence(&before, 3), [0, 0, 1]);
-        let same = Balancer::new(Weighted, endpoints(&[5, 1, 1]), Some(&before));
+        let same = Balancer::new(
+            Weighted.into(),
+            whole(&endpoints(&[5, 1, 1])),
+            Some(&before),
+        );
         assert_eq!(sequence(&same, 4), [0, 2, 0, 0]);
-        let other = Balancer::new(Weighted, endpoints(&[1, 1]), Some(&before));
+        let other = Balancer::new(Weighted.into(), whole(&endpoints(&[1, 1])), Some(&before));
         assert_eq!(sequence(&other, 2), [1, 0]);
     }
 }

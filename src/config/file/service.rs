@@ -19,6 +19,9 @@ pub(super) const KEYS: &[Key<ServiceSettings>] = &[
     Key::optional("hash_key", |service, value| {
         service.hash_key = value.parsed(hash_key);
     }),
+    Key::optional("load_factor", |service, value| {
+        service.load_factor = value.hundredths_or_zero(limits::LOAD_FACTOR);
+    }),
     Key::optional("connect_timeout", |service, value| {
         service.connect_timeout = value.duration(limits::CONNECT_TIMEOUT);
     }),
@@ -128,19 +131,8 @@ fn weight(value: Value<'_>) -> Option<u16> {
 }
 
 fn strategy(text: &str) -> Result<Strategy, String> {
-    let known = [
-        Strategy::RoundRobin,
-        Strategy::Weighted,
-        Strategy::Random,
-        Strategy::ConsistentHash,
-    ]
-    .map(|strategy| (strategy.as_str(), strategy));
-    words::choice(
-        "strategy",
-        text,
-        &known,
-        &["least-connections", "p2c", "maglev"],
-    )
+    let known = Strategy::ALL.map(|strategy| (strategy.as_str(), strategy));
+    words::choice("strategy", text, &known, &[])
 }
 
 fn hash_key(text: &str) -> Result<HashKey, String> {

@@ -76,6 +76,7 @@ fn a_policy_without_settings_is_the_documented_one() {
     let policy = ServicePolicy::default();
     assert_eq!(policy.strategy, Strategy::RoundRobin);
     assert_eq!(policy.hash_key, HashKey::ClientAddress);
+    assert_eq!(policy.load_factor, 0);
     assert_eq!(policy.connect_timeout, seconds(1));
     assert_eq!(policy.response_timeout, seconds(60));
     assert_eq!(policy.idle_timeout, seconds(300));
@@ -153,6 +154,7 @@ fn settings_in_the_tree_have_the_keys_of_a_service_section() {
     let keys = r#"
         strategy = "consistent-hash"
         hash_key = "header:X-User"
+        load_factor = 1.25
         connect_timeout = "250ms"
         response_timeout = "1m 30s"
         idle_timeout = "1h"
@@ -178,6 +180,7 @@ fn settings_in_the_tree_have_the_keys_of_a_service_section() {
         ServiceSettings {
             strategy: Some(Strategy::ConsistentHash),
             hash_key: Some(HashKey::Header("x-user".into())),
+            load_factor: Some(125),
             connect_timeout: Some(Duration::from_millis(250)),
             response_timeout: Some(seconds(90)),
             idle_timeout: Some(seconds(3600)),
@@ -223,15 +226,42 @@ fn each_hash_key_is_understood() {
 }
 
 #[test]
+fn each_strategy_is_understood() {
+    for strategy in Strategy::ALL {
+        let text = format!("strategy = {:?}", strategy.as_str());
+        let settings = ServiceSettings::parse(&text, "f").unwrap();
+        assert_eq!(settings.strategy, Some(strategy));
+    }
+}
+
+#[test]
+fn a_load_factor_is_a_number_of_two_decimals_or_off() {
+    for (text, expected) in [
+        ("0", 0),
+        ("0.0", 0),
+        ("1.01", 101),
+        ("1.1", 110),
+        ("1.29", 129),
+        ("2", 200),
+        ("10.0", 1000),
+    ] {
+        let settings = ServiceSettings::parse(&format!("load_factor = {text}"), "f");
+        assert_eq!(settings.unwrap().load_factor, Some(expected), "{text}");
+    }
+}
+
+#[test]
 fn later_layers_win_key_by_key() {
     let settings = |text: &str| ServiceSettings::parse(text, "f").unwrap();
-    let file = settings("strategy = 'random'\nconnect_timeout = '2s'\ndrain = ['a']");
-    let tree = settings("strategy = 'weighted'\ndrain = []");
+    let file =
+        settings("strategy = 'random'\nconnect_timeout = '2s'\ndrain = ['a']\nload_factor = 2");
+    let tree = settings("strategy = 'weighted'\ndrain = []\nload_factor = 0");
     let policy = ServicePolicy::default().overlaid(&file).overlaid(&tree);
     assert_eq!(policy.strategy, Strategy::Weighted, "tree over file");
     assert_eq!(policy.connect_timeout, seconds(2), "file over built-in");
     assert_eq!(policy.idle_timeout, seconds(300), "built-in");
     assert!(policy.drain.is_empty(), "an empty list is a value");
+    assert_eq!(policy.load_factor, 0, "off is a value");
 }
 
 #[test]

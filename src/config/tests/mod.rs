@@ -7,6 +7,7 @@ mod exposure;
 mod front;
 mod reload;
 mod robustness;
+mod settings;
 mod sockets;
 mod zookeeper;
 

@@ -122,6 +122,7 @@ pub fn relay<'a, C: Carrier + 'a, U: Carrier + 'a>(
                 return Poll::Ready(seen_upwards(fault));
             }
             let downwards = down.poll(cx, &mut upstream, &mut client, shared(up.is_done()));
+            watch.progressed();
             match (upwards, downwards) {
                 (_, Poll::Ready(Err(fault))) => Poll::Ready(seen_downwards(fault)),
                 (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => Poll::Ready(Outcome::Done),

@@ -13,6 +13,7 @@ use std::time::Duration;
 const ANY: PickInput<'static> = PickInput {
     key: 0,
     random: 0,
+    now_ms: 0,
     tried: &[],
     limit: UNLIMITED,
 };

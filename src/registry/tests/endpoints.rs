@@ -14,6 +14,7 @@ fn lease(service: &Service) -> Lease {
     let input = PickInput {
         key: 0,
         random: 0,
+        now_ms: 0,
         tried: &[],
         limit: UNLIMITED,
     };
