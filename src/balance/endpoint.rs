@@ -58,6 +58,8 @@ struct Recorded {
     failing: Fact,
     ejected: Fact,
     held: Fact,
+    /// The transaction of the last suspicion that it answered to; zero if none.
+    answered: AtomicU64,
     /// Zero if it never was unhealthy.
     recovered_ms: AtomicU64,
     /// A [`ProbeFailure`]'s code.
@@ -104,9 +106,21 @@ impl EndpointState {
         self.recorded.suspect.set(mark);
     }
 
-    /// It answers, or its session is back.
+    /// The session that registered it is back.
     pub fn trust(&self) {
         self.recorded.suspect.clear();
+    }
+
+    /// It answers, so that this suspicion was unfounded. False if it is suspect for another reason by now, or not.
+    pub fn answer(&self, suspicion: Mark) -> bool {
+        let zxid = suspicion.zxid.unwrap_or_default();
+        self.recorded.answered.fetch_max(zxid, Ordering::Relaxed);
+        self.recorded.suspect.clear_if(suspicion)
+    }
+
+    /// The transaction of the last suspicion that it answered to.
+    pub fn answered(&self) -> u64 {
+        self.recorded.answered.load(Ordering::Relaxed)
     }
 
     /// Its check fails.
@@ -150,6 +164,11 @@ impl EndpointState {
     /// It is registered again, or leaves.
     pub fn release(&self) {
         self.recorded.held.clear();
+    }
+
+    /// It does not answer, so it is not held any more. False if it was released before.
+    pub fn give_up(&self, hold: Mark) -> bool {
+        self.recorded.held.clear_if(hold)
     }
 
     /// Says that the endpoint gets no new exchanges and that those under way end at `deadline_ms`.
@@ -222,7 +241,9 @@ mod tests {
         };
         assert_eq!(state.facts(), expected);
 
-        state.trust();
+        assert!(!state.answer(mark(21)));
+        assert!(state.answer(mark(20)));
+        assert_eq!(state.answered(), 23, "the newest of them");
         state.recover(90);
         state.forget_ejection();
         state.release();

@@ -59,6 +59,16 @@ impl Fact {
         self.since_ms.store(0, Ordering::Release);
     }
 
+    /// It holds no more, if it still says what `mark` says. False if it is another or none by now.
+    pub fn clear_if(&self, mark: Mark) -> bool {
+        let still = self.mark() == Some(mark);
+        still
+            && self
+                .since_ms
+                .compare_exchange(mark.since_ms, 0, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
+    }
+
     /// What it says, if it holds. One whose time is up is still there until it is cleared.
     pub fn mark(&self) -> Option<Mark> {
         let or_none = |value: u64| (value != 0).then_some(value);
@@ -87,6 +97,10 @@ mod tests {
         assert_eq!(fact.mark(), Some(mark));
         fact.set(Mark::new(6));
         assert_eq!(fact.mark(), Some(Mark::new(6)), "nothing of it is left");
+        assert!(!fact.clear_if(mark), "it is another one by now");
+        assert!(fact.clear_if(Mark::new(6)));
+        assert_eq!(fact.mark(), None);
+        fact.set(mark);
         fact.clear();
         assert_eq!(fact.mark(), None);
     }

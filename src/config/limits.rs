@@ -107,6 +107,29 @@ pub const SOURCE_ADDRESSES: usize = 64;
 /// Descriptors kept from traffic: a few for the admin port and members at least; a million is more than there are
 /// ZooKeeper sessions on one node.
 pub const RESERVED_DESCRIPTORS: RangeInclusive<u64> = 16..=1_000_000;
+/// A port to connect to.
+pub const PORT: RangeInclusive<u64> = 1..=u16::MAX as u64;
+
+/// Time between two probes of an endpoint. Every node probes every endpoint of a service with a check: ten a second
+/// are as much as any service should be asked, and an hour is as good as never.
+pub const CHECK_INTERVAL: RangeInclusive<Duration> =
+    Duration::from_millis(100)..=Duration::from_secs(60 * 60);
+
+/// Longest time of one probe. Probes under way are bounded in number, and slow ones take the place of others.
+pub const CHECK_TIMEOUT: RangeInclusive<Duration> =
+    Duration::from_millis(1)..=Duration::from_secs(60);
+
+/// Jitter of the time between probes, in hundredths of it. More than half of it would make probes bunch.
+pub const CHECK_JITTER: RangeInclusive<u16> = 1..=50;
+
+/// Probes in a row that decide: `rise` and `fall`.
+pub const CHECK_PROBES: RangeInclusive<u64> = 1..=100;
+
+/// Longest text that a probe sends or expects, in bytes.
+pub const CHECK_TEXT_BYTES: usize = 1024;
+
+/// Statuses of HTTP that can be expected. Those below 200 do not end an exchange.
+pub const STATUS: RangeInclusive<u16> = 200..=599;
 
 /// Weight of an endpoint. Zero is refused: draining says the same and can be seen.
 pub const WEIGHT: RangeInclusive<u64> = 1..=u16::MAX as u64;

@@ -14,6 +14,7 @@
 mod error;
 mod exposure;
 mod file;
+mod health;
 pub mod limits;
 mod name;
 mod reload;
@@ -29,6 +30,7 @@ mod words;
 mod zookeeper;
 
 pub use error::{ConfigError, ConfigErrors};
+pub use health::{Check, Probe};
 pub use name::{NameError, ServiceName};
 pub use service::{HashKey, SendProxy, ServicePolicy, ServiceSettings, StaticEndpoint, Strategy};
 pub use socket::{Keepalive, ListenerSocket};

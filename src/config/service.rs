@@ -1,6 +1,6 @@
 //! What can be set for a service, as an overlay ([`ServiceSettings`]) and resolved ([`ServicePolicy`]).
 
-use super::Keepalive;
+use super::{Check, Keepalive};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -144,6 +144,8 @@ pub struct ServiceSettings {
     pub queue_timeout: Option<Duration>,
     /// `max_lifetime`; `Some(None)` lifts the limit of the layer below.
     pub max_lifetime: Option<Option<Duration>>,
+    /// `check`; the inner `None` takes away what an earlier layer has.
+    pub check: Option<Option<Check>>,
     /// `endpoints`
     pub endpoints: Option<Vec<StaticEndpoint>>,
     /// `weights`: by instance name (for static endpoints their `host:port`), over what was registered.
@@ -183,6 +185,8 @@ pub struct ServicePolicy {
     pub queue_timeout: Duration,
     /// How old a connection gets; `None` is no limit.
     pub max_lifetime: Option<Duration>,
+    /// How endpoints are probed, if they are.
+    pub check: Option<Check>,
     /// Endpoints beside the registered ones.
     pub endpoints: Vec<StaticEndpoint>,
     /// Weights over what was registered.
@@ -208,6 +212,7 @@ impl Default for ServicePolicy {
             queue: 1024,
             queue_timeout: Duration::from_secs(5),
             max_lifetime: None,
+            check: None,
             endpoints: Vec::new(),
             weights: BTreeMap::new(),
             drain: BTreeSet::new(),
@@ -236,6 +241,7 @@ impl ServicePolicy {
             queue,
             queue_timeout,
             max_lifetime,
+            check,
             endpoints,
             weights,
             drain

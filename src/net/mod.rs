@@ -26,7 +26,7 @@ pub use tls::fixture;
 pub use tls::{
     AcceptedTls, Alert, CertificateFacts, ClientAuthorities, ClientFiles, ClientTls, Files, Hello,
     HelloError, HelloReader, Live, MAX_HELLO, NotTheNode, PeerFiles, PeerTls, ServerTls, TlsError,
-    TlsFailure, TlsFiles, certificate_facts, check_pair, node_uri,
+    TlsFailure, TlsFiles, UnverifiedTls, certificate_facts, check_pair, node_uri,
 };
 // One place says where sockets come from, so that a simulated network can take their place.
 #[cfg(feature = "simulation")]

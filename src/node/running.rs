@@ -14,19 +14,23 @@ use crate::proxy::{Proxy, Serving};
 use crate::registry::Registry;
 use crate::routing::{RoutingTable, Service};
 use crate::telemetry::{Metrics, doomed};
+use crate::upstream;
 use crate::zk::{self, Monitor, Watches};
 use arc_swap::ArcSwap;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::runtime::Handle;
+use tokio::runtime::{Builder, Handle};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// How long the part that has panicked is waited for to be named: it takes moments.
 const LAST_WORDS: Duration = Duration::from_millis(100);
+
+/// Threads that may wait for the resolver for probes at once; the rest of their look-ups queue. Each costs a stack.
+const RESOLVER_THREADS: usize = 4;
 
 /// A node with all its parts at work.
 pub struct Node {
@@ -119,13 +123,8 @@ impl Node {
             stop_rest: stop.clone().drop_guard(),
             config,
         };
-        let (follower, stop_registry) = (ensemble, stop.clone());
-        // On a thread of its own: a large table takes milliseconds to assemble, and heartbeats must not wait for it.
-        let runtime = Handle::current();
-        node.tasks.spawn_blocking(move || {
-            runtime.block_on(registry.follow(&follower, &stop_registry));
-            "registry"
-        });
+        node.watch_over_endpoints(&stop)?;
+        node.follow_tree(ensemble, &stop);
         let serving = zk::serve(bound.zookeeper, monitor, node.stop_zookeeper.clone());
         node.spawn("zookeeper", serving);
         let (listener, tls) = (bound.admin, bound.certificates.admin);
@@ -135,6 +134,43 @@ impl Node {
         );
         node.follow_certificates(stop);
         Ok(node)
+    }
+
+    /// Keeps the table up with the tree, on a thread of its own: a large table takes milliseconds to assemble, and
+    /// heartbeats must not wait for it.
+    fn follow_tree(&mut self, ensemble: Ensemble, stop: &CancellationToken) {
+        let (registry, stop) = (Arc::clone(&self.registry), stop.clone());
+        let runtime = Handle::current();
+        self.tasks.spawn_blocking(move || {
+            runtime.block_on(registry.follow(&ensemble, &stop));
+            "registry"
+        });
+    }
+
+    /// Probes endpoints, on a thread of its own: thousands of probes a second must cost neither traffic nor heartbeats
+    /// anything.
+    fn watch_over_endpoints(&mut self, stop: &CancellationToken) -> Result<(), NodeError> {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(RESOLVER_THREADS)
+            .build()
+            .map_err(|source| NodeError::System {
+                action: "start the thread for probes",
+                source,
+            })?;
+        let registry = Arc::clone(&self.registry);
+        let health = upstream::health::Health {
+            source_addresses: self.config.node.source_addresses.clone(),
+            table: Arc::clone(&self.table),
+            swaps: registry.swaps(),
+            changed: Arc::new(move |service| registry.changed(service)),
+        };
+        let stop = stop.clone();
+        self.tasks.spawn_blocking(move || {
+            runtime.block_on(health.run(&stop));
+            "health"
+        });
+        Ok(())
     }
 
     /// Keeps certificates as new as their files, and the log aware of what is not secure.

@@ -6,6 +6,7 @@
 use super::families::{FAST, families};
 use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+use std::time::Duration;
 
 /// A listener's handles.
 pub struct ListenerMetrics {
@@ -46,6 +47,8 @@ pub struct ServiceMetrics {
     pub queue_wait: Histogram,
     /// Attempts on a second endpoint.
     pub retries: IntCounter,
+    probe_duration: Histogram,
+    probes: IntCounterVec,
     errors: IntCounterVec,
     name: String,
 }
@@ -56,6 +59,14 @@ impl ServiceMetrics {
         self.errors
             .with_label_values(&[self.name.as_str(), reason])
             .inc();
+    }
+
+    /// Counts a probe of an endpoint: `ok`, or why it failed; and how long it took.
+    pub fn probed(&self, reason: &'static str, took: Duration) {
+        self.probes
+            .with_label_values(&[self.name.as_str(), reason])
+            .inc();
+        self.probe_duration.observe(took.as_secs_f64());
     }
 
     /// Counts an answered request.
@@ -109,6 +120,8 @@ families! {
         connect_duration: HistogramVec = histograms("connect_duration_seconds", "Time to connect to an endpoint.", FAST);
         queue_wait: HistogramVec = histograms("queue_wait_seconds", "Time that exchanges which had to wait for an endpoint waited.", FAST);
         retries: IntCounterVec = counters("retries_total", "Attempts on a second endpoint.", &["service"]);
+        probes: IntCounterVec = counters("probes_total", "Probes of endpoints, ok or by why they failed.", &["service", "reason"]);
+        probe_duration: HistogramVec = histograms("probe_duration_seconds", "Time a probe of an endpoint took.", FAST);
         upstream_errors: IntCounterVec = counters("upstream_errors_total", "Exchanges that failed, by why.", &["service", "reason"]);
     }
 }
@@ -138,6 +151,8 @@ impl TrafficFamilies {
             connect_duration: self.connect_duration.with_label_values(&[name]),
             queue_wait: self.queue_wait.with_label_values(&[name]),
             retries: self.retries.with_label_values(&[name]),
+            probe_duration: self.probe_duration.with_label_values(&[name]),
+            probes: self.probes.clone(),
             errors: self.upstream_errors.clone(),
             name: name.into(),
         }
@@ -155,23 +170,26 @@ impl TrafficFamilies {
             &self.request_duration,
             &self.connect_duration,
             &self.queue_wait,
+            &self.probe_duration,
         ] {
             let _ = family.remove_label_values(&[name]);
         }
-        for reason in reasons_of(&self.upstream_errors, name) {
-            let _ = self.upstream_errors.remove_label_values(&[name, &reason]);
+        for family in [&self.upstream_errors, &self.probes] {
+            for reason in reasons_of(family, name) {
+                let _ = family.remove_label_values(&[name, &reason]);
+            }
         }
     }
 }
 
-/// The reasons under which `errors` has a series for the service `name`.
-fn reasons_of(errors: &IntCounterVec, name: &str) -> Vec<String> {
+/// The reasons under which `family` has a series for the service `name`.
+fn reasons_of(family: &IntCounterVec, name: &str) -> Vec<String> {
     let value = |metric: &prometheus::proto::Metric, label: &str| {
         let pairs = metric.get_label();
         let pair = pairs.iter().find(|pair| pair.name() == label);
         pair.map(|pair| pair.value().to_owned())
     };
-    let families = errors.collect();
+    let families = family.collect();
     let metrics = families.iter().flat_map(|family| family.get_metric());
     metrics
         .filter(|metric| value(metric, "service").as_deref() == Some(name))

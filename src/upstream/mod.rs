@@ -6,8 +6,10 @@
 //! proxy --> Idle::take(endpoint)   ----------------> Connection      per worker: no lock, no foreign wake-up
 //!       --> Idle::keep(endpoint, connection)                         after the last byte of a response
 //! ```
+//! and, in [`health`], whether endpoints are well.
 mod connection;
 mod dial;
+pub mod health;
 mod idle;
 mod opening;
 mod source;

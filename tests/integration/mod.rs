@@ -7,6 +7,7 @@ mod ensemble;
 mod expiry;
 #[cfg(feature = "failpoints")]
 mod failstop;
+mod health;
 mod lagging;
 mod members;
 mod membership;

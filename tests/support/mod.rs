@@ -5,6 +5,7 @@ mod disks;
 pub mod ensemble;
 pub mod http;
 pub mod links;
+pub mod node;
 pub mod proposals;
 pub mod tls;
 pub mod traffic;

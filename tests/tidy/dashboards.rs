@@ -5,6 +5,7 @@ use super::source::{self, Source, is_word};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
+use std::time::Duration;
 use zoogate::telemetry::Metrics;
 
 /// The files that may name metrics; each must exist.
@@ -25,6 +26,7 @@ fn known() -> Known {
     let metrics = Metrics::new("n1");
     metrics.listener("l").closed("r");
     metrics.service("s").error("r");
+    metrics.service("s").probed("r", Duration::ZERO);
     for endpoint in [
         &metrics.endpoint_up,
         &metrics.endpoint_active,

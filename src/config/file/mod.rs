@@ -6,6 +6,7 @@
 mod admin;
 mod draft;
 mod ensemble;
+mod health;
 mod listener;
 mod node;
 mod service;
@@ -116,6 +117,7 @@ pub(super) fn known_keys() -> Vec<(&'static str, &'static str)> {
         named("service", service::KEYS),
         named("service.keepalive", socket::KEEPALIVE),
         named("service.endpoints", service::ENDPOINT),
+        named("service.check", health::CHECK),
     ]
     .concat()
 }

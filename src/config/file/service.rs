@@ -1,6 +1,6 @@
 //! `[service.<name>]`, and the same keys in a service's znode.
 
-use super::{socket, text};
+use super::{health, socket, text};
 use crate::config::walk::{Key, Value};
 use crate::config::{HashKey, SendProxy, ServiceSettings, StaticEndpoint, Strategy, limits, words};
 use std::collections::{BTreeMap, BTreeSet};
@@ -57,6 +57,9 @@ pub(super) const KEYS: &[Key<ServiceSettings>] = &[
     Key::optional("max_lifetime", |service, value| {
         let max = value.duration(limits::MAX_LIFETIME);
         service.max_lifetime = max.map(|max| (!max.is_zero()).then_some(max));
+    }),
+    Key::optional("check", |service, value| {
+        service.check = health::read_check(value);
     }),
     Key::optional("endpoints", |service, value| {
         service.endpoints = read_endpoints(value);

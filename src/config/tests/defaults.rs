@@ -166,6 +166,7 @@ fn settings_in_the_tree_have_the_keys_of_a_service_section() {
         queue = 0
         queue_timeout = "1s"
         max_lifetime = "1day"
+        check = { type = "tcp" }
         endpoints = ["10.0.0.5:80", { address = "[::1]:80", weight = 7 }]
         weights = { "10.0.0.5:80" = 3, web-1 = 65_535 }
         drain = ["web-2"]
@@ -192,6 +193,7 @@ fn settings_in_the_tree_have_the_keys_of_a_service_section() {
             queue: Some(0),
             queue_timeout: Some(seconds(1)),
             max_lifetime: Some(Some(seconds(86_400))),
+            check: Some(Some(Check::new(Probe::Tcp))),
             endpoints: Some(vec![endpoint("10.0.0.5:80", 1), endpoint("[::1]:80", 7)]),
             weights: Some([("10.0.0.5:80".into(), 3), ("web-1".into(), 65_535)].into()),
             drain: Some(["web-2".into()].into()),

@@ -5,6 +5,7 @@ mod errors;
 mod examples;
 mod exposure;
 mod front;
+mod health;
 mod reload;
 mod robustness;
 mod settings;

@@ -26,6 +26,7 @@ mod server;
 mod subject;
 #[cfg(test)]
 mod tests;
+mod unverified;
 
 pub use client::{ClientFiles, ClientTls};
 pub use error::TlsError;
@@ -36,3 +37,4 @@ pub use identity::{NotTheNode, node_uri};
 pub use live::{Files, Live};
 pub use peer::{PeerFiles, PeerTls};
 pub use server::{AcceptedTls, ClientAuthorities, ServerTls, TlsFiles};
+pub use unverified::UnverifiedTls;
