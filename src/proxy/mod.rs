@@ -8,8 +8,9 @@
 //!   every exit:| no seat: wait   | proxy-refused     | no-route          | no-endpoints      | done
 //!              | rate: wait      | proxy-malformed   | bad-request       | queue-full        | client-reset, client-closed
 //!              | exhausted       | handshake-timeout | method-refused    | queue-timeout     | upstream-reset, upstream-truncated
-//!              | source-limit    |                   | head-timeout      | connect-refused   | upstream-closed, upstream-protocol
-//!              |                 |                   |                   | connect-failed    | response-timeout, idle-timeout
+//!              | source-limit    |                   | head-timeout      | connect-refused   | client-lost, upstream-lost
+//!              |                 |                   |                   | connect-failed    | upstream-closed, upstream-protocol
+//!              |                 |                   |                   |                   | response-timeout, idle-timeout
 //!              |                 |                   |                   | connect-timeout   | lifetime
 //!              |                 |                   |                   | unresolved        |
 //!              |                 |                   |                   | ports-exhausted   | drained, stopped

@@ -52,8 +52,12 @@ pub enum Outcome {
     UpstreamTruncated,
     /// The endpoint reset the connection.
     UpstreamReset,
+    /// The endpoint, or the way to it, is gone without a word: it no longer answers the kernel.
+    UpstreamLost,
     /// The client reset the connection.
     ClientReset,
+    /// The client, or the way to it, is gone without a word: it no longer answers the kernel.
+    ClientLost,
     /// The client went away, or stopped in the middle of its request.
     ClientClosed,
     /// The client took too long to send the head of a request.
@@ -108,7 +112,9 @@ impl Outcome {
             Outcome::UpstreamClosed => "upstream-closed",
             Outcome::UpstreamTruncated => "upstream-truncated",
             Outcome::UpstreamReset => "upstream-reset",
+            Outcome::UpstreamLost => "upstream-lost",
             Outcome::ClientReset => "client-reset",
+            Outcome::ClientLost => "client-lost",
             Outcome::ClientClosed => "client-closed",
             Outcome::HeadTimeout => "head-timeout",
             Outcome::IdleTimeout => "idle-timeout",
@@ -127,6 +133,7 @@ impl Outcome {
             | Outcome::ProxyMalformed
             | Outcome::NotTls
             | Outcome::ClientReset
+            | Outcome::ClientLost
             | Outcome::ClientClosed => 400,
             Outcome::SourceLimit => 429,
             Outcome::NoRoute => 404,
@@ -138,7 +145,8 @@ impl Outcome {
             | Outcome::UpstreamProtocol
             | Outcome::UpstreamClosed
             | Outcome::UpstreamTruncated
-            | Outcome::UpstreamReset => 502,
+            | Outcome::UpstreamReset
+            | Outcome::UpstreamLost => 502,
             Outcome::NoEndpoints
             | Outcome::PortsExhausted
             | Outcome::QueueFull
@@ -177,7 +185,9 @@ impl Outcome {
             Outcome::UpstreamClosed => "the endpoint closed the connection without a response",
             Outcome::UpstreamTruncated => "the endpoint broke off its response",
             Outcome::UpstreamReset => "the endpoint reset the connection",
+            Outcome::UpstreamLost => "the endpoint has vanished",
             Outcome::ClientReset => "the client reset the connection",
+            Outcome::ClientLost => "the client has vanished",
             Outcome::ClientClosed => "the client went away",
             Outcome::HeadTimeout => "the request's head took too long",
             Outcome::IdleTimeout => "nothing was said for too long",
@@ -199,6 +209,7 @@ impl Outcome {
             | Outcome::NotTls
             | Outcome::SourceLimit
             | Outcome::ClientReset
+            | Outcome::ClientLost
             | Outcome::ClientClosed
             | Outcome::HeadTimeout
             | Outcome::IdleTimeout => Side::Client,
@@ -210,7 +221,8 @@ impl Outcome {
             | Outcome::UpstreamProtocol
             | Outcome::UpstreamClosed
             | Outcome::UpstreamTruncated
-            | Outcome::UpstreamReset => Side::Upstream,
+            | Outcome::UpstreamReset
+            | Outcome::UpstreamLost => Side::Upstream,
             Outcome::NoRoute
             | Outcome::NoEndpoints
             | Outcome::PortsExhausted

@@ -15,6 +15,7 @@ mod partitions;
 mod proxy_bodies;
 mod proxy_http;
 mod proxy_limits;
+mod proxy_network;
 mod proxy_protocol;
 mod proxy_queue;
 mod proxy_relay;

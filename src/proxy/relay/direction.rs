@@ -31,13 +31,43 @@ use tokio::task::yield_now;
 /// look at the event queue per turn, and adds to the latency of everybody else on the worker.
 const TURN: usize = 256 * 1024;
 
-/// Which side of a direction failed.
+/// What has failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub struct Fault {
+    /// Which end of the direction.
+    pub end: End,
+    /// Its peer has not reset the connection; it no longer answers.
+    pub is_lost: bool,
+}
+
+/// An end of a direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
     /// What is read from.
     Source,
     /// What is written to.
     Sink,
+}
+
+impl Fault {
+    fn source(error: &io::Error) -> Fault {
+        Fault::at(End::Source, error)
+    }
+
+    fn sink(error: &io::Error) -> Fault {
+        Fault::at(End::Sink, error)
+    }
+
+    /// A socket error stays until it is read once, and what follows it is `EPIPE`, so the first one counts.
+    fn at(end: End, error: &io::Error) -> Fault {
+        let is_lost = matches!(
+            error.kind(),
+            io::ErrorKind::TimedOut
+                | io::ErrorKind::HostUnreachable
+                | io::ErrorKind::NetworkUnreachable
+        );
+        Fault { end, is_lost }
+    }
 }
 
 /// One direction of a relay.
@@ -122,7 +152,7 @@ impl<'a> Direction<'a> {
                 State::Draining { .. } => ready!(self.poll_drain(cx, to.socket(), shared))?,
                 State::Flushing => {
                     let flushed = ready!(Pin::new(&mut *to).poll_flush(cx));
-                    flushed.map_err(|_| Fault::Sink)?;
+                    flushed.map_err(|error| Fault::sink(&error))?;
                     self.state = State::Reading;
                 }
                 // Closing the socket says it too, and nothing comes after.
@@ -130,7 +160,7 @@ impl<'a> Direction<'a> {
                 State::Closing => {
                     let closed = ready!(Pin::new(&mut *to).poll_shutdown(cx));
                     self.state = State::Done;
-                    closed.map_err(|_| Fault::Sink)?;
+                    closed.map_err(|error| Fault::sink(&error))?;
                 }
                 State::Done => return Poll::Ready(Ok(())),
             }
@@ -158,7 +188,7 @@ impl<'a> Direction<'a> {
                 }
                 Ok(None) => {}
                 Err(error) if is_refusal(&error) => self.splice_refused = true,
-                Err(_) => return Poll::Ready(Err(Fault::Source)),
+                Err(error) => return Poll::Ready(Err(Fault::source(&error))),
             }
         }
         self.poll_read(cx, from, shared)
@@ -183,7 +213,7 @@ impl<'a> Direction<'a> {
             }
         }
         stock.buffers.give(buffer);
-        polled.map_err(|_| Fault::Source)
+        polled.map_err(|error| Fault::source(&error))
     }
 
     /// So many bytes were taken from the source; none is its end.
@@ -207,9 +237,7 @@ impl<'a> Direction<'a> {
             return Poll::Ready(Ok(()));
         };
         let written = ready!(Pin::new(to).poll_write(cx, &buffer[*start..*end]));
-        let Ok(written @ 1..) = written else {
-            return Poll::Ready(Err(Fault::Sink));
-        };
+        let written = written.and_then(some).map_err(|e| Fault::sink(&e))?;
         *start += written;
         if start == end {
             shared.stock.buffers.give(std::mem::take(buffer));
@@ -229,8 +257,8 @@ impl<'a> Direction<'a> {
             return Poll::Ready(Ok(()));
         };
         let drained = ready!(poll_io(cx, to, Interest::WRITABLE, || pipe.drain(to, *inside)));
-        match drained {
-            Ok(drained @ 1..) => {
+        match drained.and_then(some) {
+            Ok(drained) => {
                 *inside -= drained;
                 if *inside == 0
                     && let State::Draining { pipe, .. } =
@@ -242,11 +270,11 @@ impl<'a> Direction<'a> {
             }
             Err(error) if is_refusal(&error) => {
                 let (start, end) = (0, *inside);
-                let buffer = pipe.empty(end).map_err(|_| Fault::Sink)?;
+                let buffer = pipe.empty(end).map_err(|e| Fault::sink(&e))?;
                 self.splice_refused = true;
                 self.state = State::Writing { buffer, start, end };
             }
-            Ok(_) | Err(_) => return Poll::Ready(Err(Fault::Sink)),
+            Err(error) => return Poll::Ready(Err(Fault::sink(&error))),
         }
         Poll::Ready(Ok(()))
     }
@@ -300,6 +328,14 @@ fn poll_io<T>(
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             done => return Poll::Ready(done),
         }
+    }
+}
+
+/// A write that takes nothing would be tried again for ever.
+fn some(written: usize) -> io::Result<usize> {
+    match written {
+        0 => Err(io::ErrorKind::WriteZero.into()),
+        _ => Ok(written),
     }
 }
 

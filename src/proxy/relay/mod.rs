@@ -28,7 +28,7 @@ use super::watch::Watch;
 use crate::net::{Descriptors, reset_on_close};
 use buffers::Buffers;
 use bytes::Bytes;
-use direction::{Direction, Fault, Shared};
+use direction::{Direction, End, Fault, Shared};
 use pipes::Pipes;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -150,7 +150,10 @@ fn keep_alive(upstream: &impl Carrier, watch: &Watch) {
 async fn close(outcome: Outcome, client: &mut impl Carrier, upstream: &mut impl Carrier) {
     match outcome {
         Outcome::Done => {}
-        Outcome::ClientReset | Outcome::UpstreamReset => {
+        Outcome::ClientReset
+        | Outcome::UpstreamReset
+        | Outcome::ClientLost
+        | Outcome::UpstreamLost => {
             reset_on_close(client.socket());
             reset_on_close(upstream.socket());
         }
@@ -163,15 +166,29 @@ async fn close(outcome: Outcome, client: &mut impl Carrier, upstream: &mut impl 
 }
 
 fn seen_upwards(fault: Fault) -> Outcome {
-    match fault {
-        Fault::Source => Outcome::ClientReset,
-        Fault::Sink => Outcome::UpstreamReset,
+    match fault.end {
+        End::Source => of_client(fault),
+        End::Sink => of_upstream(fault),
     }
 }
 
 fn seen_downwards(fault: Fault) -> Outcome {
-    match fault {
-        Fault::Source => Outcome::UpstreamReset,
-        Fault::Sink => Outcome::ClientReset,
+    match fault.end {
+        End::Source => of_upstream(fault),
+        End::Sink => of_client(fault),
+    }
+}
+
+fn of_client(fault: Fault) -> Outcome {
+    match fault.is_lost {
+        true => Outcome::ClientLost,
+        false => Outcome::ClientReset,
+    }
+}
+
+fn of_upstream(fault: Fault) -> Outcome {
+    match fault.is_lost {
+        true => Outcome::UpstreamLost,
+        false => Outcome::UpstreamReset,
     }
 }
