@@ -3,6 +3,7 @@
 //! Each inner test runs in a process and a network namespace of its own, where what it breaks is nobody else's. That takes root;
 //! without it the outer tests say so and pass.
 #![allow(clippy::unwrap_used)] // a client or endpoint that cannot do its part has failed its test
+#![allow(clippy::print_stderr)] // what is skipped is said
 
 use crate::support::traffic::{Setup, Traffic};
 use crate::support::{eventually, soon};
