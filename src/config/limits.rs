@@ -131,6 +131,15 @@ pub const CHECK_TEXT_BYTES: usize = 1024;
 /// Statuses of HTTP that can be expected. Those below 200 do not end an exchange.
 pub const STATUS: RangeInclusive<u16> = 200..=599;
 
+/// Certificates of one listener. Each is read at every change of any.
+pub const CERTIFICATES: usize = 1024;
+
+/// Protocols offered by ALPN.
+pub const ALPN: usize = 16;
+
+/// Longest name of a protocol in ALPN, in bytes: its length has one byte.
+pub const ALPN_BYTES: usize = 255;
+
 /// Weight of an endpoint. Zero is refused: draining says the same and can be seen.
 pub const WEIGHT: RangeInclusive<u64> = 1..=u16::MAX as u64;
 

@@ -34,7 +34,10 @@ pub use health::{Check, Probe};
 pub use name::{NameError, ServiceName};
 pub use service::{HashKey, SendProxy, ServicePolicy, ServiceSettings, StaticEndpoint, Strategy};
 pub use socket::{Keepalive, ListenerSocket};
-pub use tls::{AdminTls, ClientCertificate, DEFAULT_TRUST_DOMAIN, EnsembleTls, ZookeeperTls};
+pub use tls::{
+    AdminTls, CertificateFiles, ClientCertificate, DEFAULT_TRUST_DOMAIN, EnsembleTls, ListenerTls,
+    TlsVersion, ZookeeperTls,
+};
 pub use words::closest as closest_name;
 pub use zookeeper::{FourLetterWords, FreshAcl, ZookeeperConfig};
 
@@ -170,6 +173,8 @@ pub struct ListenerConfig {
     pub accept_proxy: Option<Vec<IpNet>>,
     /// Longest time for all that comes before a client's own bytes.
     pub handshake_timeout: Duration,
+    /// TLS is ended here; absent: it is not spoken, or passed on.
+    pub tls: Option<ListenerTls>,
 }
 
 impl ListenerConfig {
@@ -186,6 +191,7 @@ impl ListenerConfig {
             socket: ListenerSocket::default(),
             accept_proxy: None,
             handshake_timeout: DEFAULT_HANDSHAKE_TIMEOUT,
+            tls: None,
         }
     }
 }

@@ -48,6 +48,46 @@ pub struct AdminTls {
     pub client_certificate: ClientCertificate,
 }
 
+/// `[listener.tls]`: how a listener of traffic ends TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerTls {
+    /// What is shown, by the name that a client asks for; the first where no other fits. Not empty.
+    pub certificates: Vec<CertificateFiles>,
+    /// The protocols that are offered, best first.
+    pub alpn: Vec<String>,
+    /// PEM file with the authorities that clients' certificates must come from; absent: none is asked for.
+    pub client_ca: Option<PathBuf>,
+    /// Whether a client must show a certificate. Without `client_ca` none can.
+    pub client_certificate: ClientCertificate,
+    /// The oldest version that is spoken.
+    pub min_version: TlsVersion,
+}
+
+/// A certificate and its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// PEM file with the certificate, first, and those that lead to its authority.
+    pub certificate: PathBuf,
+    /// PEM file with the certificate's private key.
+    pub key: PathBuf,
+}
+
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// RFC 5246.
+    #[default]
+    V1_2,
+    /// RFC 8446.
+    V1_3,
+}
+
+impl TlsVersion {
+    /// Each as it is written.
+    pub(super) const NAMES: [(&str, TlsVersion); 2] =
+        [("1.2", TlsVersion::V1_2), ("1.3", TlsVersion::V1_3)];
+}
+
 /// Whether a client must show a certificate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ClientCertificate {
@@ -79,6 +119,12 @@ impl Config {
         }
         if let Some(tls) = &mut self.admin.tls {
             paths.extend([&mut tls.certificate, &mut tls.key]);
+            paths.extend(&mut tls.client_ca);
+        }
+        for tls in self.listeners.iter_mut().filter_map(|it| it.tls.as_mut()) {
+            for pair in &mut tls.certificates {
+                paths.extend([&mut pair.certificate, &mut pair.key]);
+            }
             paths.extend(&mut tls.client_ca);
         }
         for path in paths {

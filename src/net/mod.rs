@@ -10,6 +10,8 @@ mod last_call;
 pub mod proxy_protocol;
 mod secret;
 mod socket;
+#[cfg(not(feature = "simulation"))]
+mod stream;
 mod tls;
 
 pub use blocking::off_runtime;
@@ -27,6 +29,11 @@ pub use tls::{
     AcceptedTls, Alert, CertificateFacts, ClientAuthorities, ClientFiles, ClientTls, Files, Hello,
     HelloError, HelloReader, Live, MAX_HELLO, NotTheNode, PeerFiles, PeerTls, ServerTls, TlsError,
     TlsFailure, TlsFiles, UnverifiedTls, certificate_facts, check_pair, node_uri,
+};
+#[cfg(not(feature = "simulation"))]
+pub use {
+    stream::Stream,
+    tls::{FrontFiles, FrontTls, Secured},
 };
 // One place says where sockets come from, so that a simulated network can take their place.
 #[cfg(feature = "simulation")]

@@ -48,11 +48,13 @@ impl Bound {
             }
             None => None,
         };
+        let admin = listen("admin", config.admin.listen).await?;
+        let proxy = Proxy::bind(&config.listeners, config.node.workers)?.with(means(config)?);
         Ok(Bound {
             peers,
             zookeeper: Listeners { plain, tls },
-            admin: listen("admin", config.admin.listen).await?,
-            proxy: Proxy::bind(&config.listeners, config.node.workers)?.with(means(config)?),
+            admin,
+            proxy,
             certificates,
         })
     }

@@ -1,15 +1,19 @@
-//! The certificates of a node's control ports: loaded before a port opens, followed while it is open; and a reminder of
+//! The certificates of a node's ports: loaded before a port opens, followed while it is open; and a reminder of
 //! what somebody should see to.
 
 use super::error::NodeError;
 use crate::config::{AdminTls, ClientCertificate, Config, ZookeeperTls};
 use crate::net::{
-    ClientAuthorities, Files, Live, PeerFiles, PeerTls, ServerTls, TlsError, TlsFailure, TlsFiles,
+    ClientAuthorities, Files, FrontTls, Live, PeerFiles, PeerTls, ServerTls, TlsError, TlsFailure,
+    TlsFiles,
 };
 use crate::telemetry::{Metrics, chain, unix_seconds};
+use futures_util::future::join_all;
+use std::future::pending;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// How often the log is reminded of insecure ports and of certificates that expire soon.
 const REMINDER: Duration = Duration::from_secs(60 * 60);
@@ -26,7 +30,12 @@ pub(super) struct Certificates {
     pub(super) zookeeper: Option<Arc<ServerTls>>,
     /// For operators.
     pub(super) admin: Option<Arc<ServerTls>>,
+    /// For clients of traffic, each with its name: "listener.NAME".
+    pub(super) traffic: Arc<watch::Sender<Fronts>>,
 }
+
+/// What listeners of traffic show, each with its name.
+type Fronts = Vec<(String, Arc<FrontTls>)>;
 
 impl Certificates {
     /// Loads what `config` names.
@@ -48,19 +57,23 @@ impl Certificates {
             ensemble: load("ensemble.tls", ensemble)?,
             zookeeper: load("zookeeper.tls", zookeeper)?,
             admin: load("admin.tls", admin)?,
+            traffic: Arc::default(),
         })
     }
 
     /// Reads them again, whether their files seem to have changed or not.
     pub(super) fn reload(&self, metrics: &Metrics) {
-        fn again<F: Files>(section: &str, tls: &Option<Arc<Live<F>>>, metrics: &Metrics) {
+        fn again<F: Files>(section: &str, tls: Option<&Arc<Live<F>>>, metrics: &Metrics) {
             if let Some(tls) = tls {
                 note_reload(section, tls.reload(), tls, metrics);
             }
         }
-        again("ensemble", &self.ensemble, metrics);
-        again("zookeeper", &self.zookeeper, metrics);
-        again("admin", &self.admin, metrics);
+        again("ensemble", self.ensemble.as_ref(), metrics);
+        again("zookeeper", self.zookeeper.as_ref(), metrics);
+        again("admin", self.admin.as_ref(), metrics);
+        for (listener, tls) in &*self.traffic.borrow() {
+            again(listener, Some(tls), metrics);
+        }
     }
 
     /// Keeps them as new as their files, for ever.
@@ -69,6 +82,7 @@ impl Certificates {
             follow("ensemble", self.ensemble, metrics),
             follow("zookeeper", self.zookeeper, metrics),
             follow("admin", self.admin, metrics),
+            follow_traffic(self.traffic.subscribe(), metrics),
         );
     }
 
@@ -94,6 +108,9 @@ impl Certificates {
                 if let Some(at) = expires_at {
                     say_if_soon(section, at);
                 }
+            }
+            for (listener, tls) in &*self.traffic.borrow() {
+                say_if_soon(listener, tls.expires_at());
             }
         }
     }
@@ -133,10 +150,45 @@ fn clients(ca: Option<&Path>, asked: ClientCertificate) -> Option<ClientAuthorit
 
 async fn follow<F: Files>(section: &str, tls: Option<Arc<Live<F>>>, metrics: &Metrics) {
     let Some(tls) = tls else { return };
+    begin(section, &tls, metrics);
+    follow_on(section, tls, metrics).await;
+}
+
+/// Follows the certificates of listeners, which come and go.
+async fn follow_traffic(mut traffic: watch::Receiver<Fronts>, metrics: &Metrics) {
+    let mut known = Fronts::new();
+    loop {
+        let fronts = traffic.borrow_and_update().clone();
+        let is_among = |fronts: &Fronts, (name, tls): &(String, Arc<FrontTls>)| {
+            fronts.iter().any(|(n, t)| n == name && Arc::ptr_eq(t, tls))
+        };
+        for gone in known.iter().filter(|known| !is_among(&fronts, known)) {
+            metrics.tls.forget(&gone.0);
+        }
+        for new in fronts.iter().filter(|front| !is_among(&known, front)) {
+            begin(&new.0, &new.1, metrics);
+        }
+        known = fronts;
+        let following = known.iter();
+        let following = following.map(|(name, tls)| follow_on(name, tls.clone(), metrics));
+        let changed = tokio::select! {
+            changed = traffic.changed() => changed,
+            never = async { join_all(following).await; pending().await } => never,
+        };
+        if changed.is_err() {
+            return;
+        }
+    }
+}
+
+fn begin<F: Files>(section: &str, tls: &Live<F>, metrics: &Metrics) {
     metrics
         .tls
         .begin(section, TlsFailure::ALL.map(TlsFailure::as_str));
     note_expiry(section, tls.expires_at(), metrics);
+}
+
+async fn follow_on<F: Files>(section: &str, tls: Arc<Live<F>>, metrics: &Metrics) {
     let told = |reloaded| note_reload(section, reloaded, &tls, metrics);
     tls.clone().follow(told).await;
 }

@@ -100,6 +100,7 @@ impl NodeError {
             NodeError::Config(_)
                 | NodeError::Tls { .. }
                 | NodeError::Token(_)
+                | NodeError::Listener(BindError::Tls { .. })
                 | NodeError::Source { .. }
                 | NodeError::Descriptors { .. }
         ) || matches!(self, NodeError::Ensemble(StartError::Arrival(error)) if error.is_usage())

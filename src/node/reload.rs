@@ -92,6 +92,7 @@ impl Node {
             self.leaving.add(leaving);
         }
         self.addrs.listeners = self.proxy.local_addrs();
+        self.follow_fronts();
         self.config = new;
         Ok(())
     }

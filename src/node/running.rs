@@ -132,6 +132,7 @@ impl Node {
             "admin",
             admin::serve(Door { listener, tls }, state, stop.clone()),
         );
+        node.follow_fronts();
         node.follow_certificates(stop);
         Ok(node)
     }
@@ -171,6 +172,12 @@ impl Node {
             "health"
         });
         Ok(())
+    }
+
+    /// Has the certificates followed that listeners show now.
+    pub(super) fn follow_fronts(&self) {
+        let fronts = self.proxy.certificates();
+        self.certificates.traffic.send_replace(fronts);
     }
 
     /// Keeps certificates as new as their files, and the log aware of what is not secure.

@@ -3,23 +3,50 @@
 //! First every address is bound, then every socket listens: a client is let into the backlog of none before it is
 //! certain that all can be served.
 
+use super::greeting::front_tls;
 use super::options;
 use crate::config::ListenerConfig;
-use crate::net::{Reserved, ensure_free, reserve_shared};
+use crate::net::{FrontTls, Reserved, TlsError, ensure_free, reserve_shared};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 
-/// A listener's address cannot be bound.
+/// Why a listener cannot be set up.
 #[derive(Debug, thiserror::Error)]
-#[error("listener {listener}: cannot bind {addr}")]
-pub struct BindError {
-    /// The listener's name.
-    pub listener: String,
-    /// The address it asks for.
-    pub addr: SocketAddr,
-    /// The kernel's reason.
-    #[source]
-    pub source: io::Error,
+pub enum BindError {
+    /// Its address cannot be bound.
+    #[error("listener {listener}: cannot bind {addr}")]
+    Address {
+        /// The listener's name.
+        listener: String,
+        /// The address it asks for.
+        addr: SocketAddr,
+        /// The kernel's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// What it shows to clients cannot be used.
+    #[error("tls of listener {listener} cannot be set up")]
+    Tls {
+        /// The listener's name.
+        listener: String,
+        /// Why.
+        #[source]
+        source: TlsError,
+    },
+}
+
+/// What a listener shows to clients whose TLS it ends.
+///
+/// # Errors
+/// [`BindError::Tls`], when a certificate, key or authority that it names cannot be used.
+pub fn front(config: &ListenerConfig) -> Result<Option<Arc<FrontTls>>, BindError> {
+    let loaded = config.tls.as_ref().map(front_tls).transpose();
+    let loaded = loaded.map_err(|source| BindError::Tls {
+        listener: config.name.clone(),
+        source,
+    })?;
+    Ok(loaded.map(Arc::new))
 }
 
 /// A listener's sockets, one per worker: connections wait in them.
@@ -39,7 +66,7 @@ pub fn bind_all(
     workers: usize,
     held: &[SocketAddr],
 ) -> Result<Vec<BoundListener>, BindError> {
-    let failed = |config: &ListenerConfig, source| BindError {
+    let failed = |config: &ListenerConfig, source| BindError::Address {
         listener: config.name.clone(),
         addr: config.bind,
         source,

@@ -16,7 +16,7 @@ use super::relay::Peer;
 use super::watch::{Patience, Watch};
 use super::worker::Worker;
 use crate::config::SendProxy;
-use crate::net::now_ms;
+use crate::net::{Stream, now_ms};
 use crate::upstream::Idle;
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -26,7 +26,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 /// Longest time for the head of a request, from its first byte or from the connection's start.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -52,7 +51,7 @@ pub struct Client {
     /// Closing now must not look like the end of a response: by RST.
     pub cut: Cell<bool>,
     /// The upstream side of a connection that switches protocols.
-    pub upgraded: RefCell<Option<(Peer<TcpStream>, Turn)>>,
+    pub upgraded: RefCell<Option<(Peer<Stream>, Turn)>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,18 +148,18 @@ impl Drop for Turn {
 
 /// A client's socket, which tells its [`Client`] when bytes move.
 pub struct ClientStream {
-    stream: TcpStream,
+    stream: Stream,
     client: Rc<Client>,
 }
 
 impl ClientStream {
     /// Watches over `stream`.
-    pub fn new(stream: TcpStream, client: Rc<Client>) -> ClientStream {
+    pub fn new(stream: Stream, client: Rc<Client>) -> ClientStream {
         ClientStream { stream, client }
     }
 
-    /// The bare socket.
-    pub fn into_inner(self) -> TcpStream {
+    /// The bare stream.
+    pub fn into_inner(self) -> Stream {
         self.stream
     }
 }
@@ -222,6 +221,7 @@ impl AsyncWrite for ClientStream {
 mod tests {
     use super::*;
     use crate::config::{ListenerConfig, Protocol};
+    use crate::proxy::greeting::Greeting;
     use crate::proxy::worker::Means;
     use crate::routing::RoutingTable;
     use crate::telemetry::Metrics;
@@ -230,7 +230,9 @@ mod tests {
     fn client() -> Rc<Client> {
         let bind = "127.0.0.1:0".parse().unwrap();
         let config = ListenerConfig::new("web", bind, Protocol::Http);
-        let listener = Arc::new(Listener::new(&config, &Metrics::new("n1")));
+        let metrics = Metrics::new("n1");
+        let greeting = Greeting::of(&config, None, &metrics);
+        let listener = Arc::new(Listener::new(&config, greeting, &metrics));
         let table = Arc::new(ArcSwap::from_pointee(RoutingTable::default()));
         let worker = Rc::new(Worker::new(table, Means::default()));
         let watch = worker.watches.add();

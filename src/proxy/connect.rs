@@ -9,12 +9,11 @@ use super::queue;
 use super::watch::Watch;
 use super::worker::Worker;
 use crate::balance::{Endpoint, EndpointState, Lease, PickError, PickInput, UNLIMITED};
-use crate::net::now_ms;
+use crate::net::{Stream, now_ms};
 use crate::routing::Service;
 use crate::upstream::Opening;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 /// Endpoints that may fail to connect before an exchange fails: the first and one other. More would multiply the
@@ -130,11 +129,7 @@ impl<'a> Attempts<'a> {
     }
 
     /// A new connection to `endpoint`, or `None`, which is noted.
-    pub async fn dial(
-        &mut self,
-        endpoint: &Endpoint,
-        exchange: &mut Exchange,
-    ) -> Option<TcpStream> {
+    pub async fn dial(&mut self, endpoint: &Endpoint, exchange: &mut Exchange) -> Option<Stream> {
         let started = Instant::now();
         let policy = &self.service.policy;
         let options = options::of_service(policy);
@@ -172,7 +167,7 @@ impl<'a> Attempts<'a> {
     ///
     /// # Errors
     /// Those of [`Attempts::next`].
-    pub async fn connect(&mut self, exchange: &mut Exchange) -> Result<TcpStream, Outcome> {
+    pub async fn connect(&mut self, exchange: &mut Exchange) -> Result<Stream, Outcome> {
         loop {
             let endpoint = self.next(exchange).await?;
             if let Some(stream) = self.dial(&endpoint, exchange).await {

@@ -61,7 +61,7 @@ pub async fn forward(
     };
     let version = parts.version;
     let upgrade = headers::upgrade_wanted(&parts, !body.is_empty());
-    headers::towards_endpoint(&mut parts, origin.client.ip(), upgrade.clone());
+    headers::towards_endpoint(&mut parts, origin, upgrade.clone());
     parts.extensions.clear();
     let told = service.policy.send_proxy;
     let mut attempts =

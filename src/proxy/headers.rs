@@ -7,6 +7,7 @@
 //!
 //! Source: RFC 9110 section 7.6.1 (hop-by-hop fields), RFC 9112 sections 3.2 (target and host) and 6 (framing).
 
+use super::origin::Origin;
 use super::outcome::Outcome;
 use hyper::header::{
     CONNECTION, CONTENT_LENGTH, EXPECT, Entry, HOST, HeaderMap, HeaderName, HeaderValue,
@@ -137,7 +138,7 @@ pub fn upgrade_wanted(request: &Parts, has_body: bool) -> Option<HeaderValue> {
 }
 
 /// Turns the client's head into the one for the endpoint. `upgrade` is what [`upgrade_wanted`] said.
-pub fn towards_endpoint(request: &mut Parts, client: IpAddr, upgrade: Option<HeaderValue>) {
+pub fn towards_endpoint(request: &mut Parts, origin: &Origin, upgrade: Option<HeaderValue>) {
     let headers = &mut request.headers;
     let trailers = tokens(headers, TE).any(|t| t.eq_ignore_ascii_case("trailers"));
     let chunked = headers.contains_key(TRANSFER_ENCODING);
@@ -154,8 +155,12 @@ pub fn towards_endpoint(request: &mut Parts, client: IpAddr, upgrade: Option<Hea
     if let Some(protocol) = upgrade {
         switch(headers, protocol);
     }
-    forwarded_for(headers, client);
-    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+    forwarded_for(headers, origin.client.ip());
+    let scheme = match origin.secured {
+        Some(_) => "https",
+        None => "http",
+    };
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(scheme));
     match headers.get(HOST).cloned() {
         Some(host) => headers.insert(X_FORWARDED_HOST, host),
         None => headers.remove(X_FORWARDED_HOST),
@@ -265,7 +270,8 @@ mod tests {
             ("x-forwarded-for", "192.0.2.1, 192.0.2.2"),
             ("x-forwarded-for", "192.0.2.3"),
         ]);
-        towards_endpoint(&mut request, "2001:db8::1".parse().unwrap(), None);
+        let origin = Origin::of("[2001:db8::1]:1".parse().unwrap());
+        towards_endpoint(&mut request, &origin, None);
         let lines: Vec<_> = request
             .headers
             .get_all("x-forwarded-for")

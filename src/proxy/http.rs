@@ -17,7 +17,7 @@ use super::outcome::Outcome;
 use super::relay::{Peer, relay};
 use super::watch::Patience;
 use super::worker::Worker;
-use crate::net::reset_on_close;
+use crate::net::{Stream, reset_on_close};
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
@@ -30,7 +30,6 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 /// Why a response comes from this node and not from an endpoint; the values are [`Outcome::reason`].
@@ -86,7 +85,7 @@ pub async fn serve(worker: Rc<Worker>, accepted: Accepted) {
         }
         _ => {
             if client.cut.get() {
-                reset_on_close(&stream);
+                reset_on_close(stream.socket());
             }
             outcome
         }
@@ -95,13 +94,13 @@ pub async fn serve(worker: Rc<Worker>, accepted: Accepted) {
 }
 
 /// The client, its socket and its seat, once it has greeted; one that has not done so rightly is accounted for here.
-async fn welcome(worker: &Rc<Worker>, accepted: Accepted) -> Option<(Rc<Client>, TcpStream, Seat)> {
+async fn welcome(worker: &Rc<Worker>, accepted: Accepted) -> Option<(Rc<Client>, Stream, Seat)> {
     let (watch, started) = (worker.watches.add(), Instant::now());
     let (listener, from) = (accepted.seat.listener.clone(), accepted.client);
     let (seat, greeted) = greet(accepted, &watch).await;
     match greeted {
         Ok(Guest { peer, mut origin }) => {
-            origin.locate(&peer.stream);
+            origin.locate(peer.stream.socket());
             let client = Client::new(worker.clone(), listener, watch, origin);
             Some((Rc::new(client), peer.stream, seat))
         }

@@ -110,20 +110,20 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// The listener that `config` describes, with every seat free.
-    pub fn new(config: &ListenerConfig, metrics: &Metrics) -> Listener {
-        Listener::with(config, Admission::new(config, metrics))
+    /// The listener that `config` describes, with every seat free; `greeting` is what it says of that.
+    pub fn new(config: &ListenerConfig, greeting: Greeting, metrics: &Metrics) -> Listener {
+        Listener::with(config, greeting, Admission::new(config, metrics))
     }
 
     /// The same listener by another configuration. Its limits are in force once [`Admission::limit_by`] was told.
-    pub fn after(config: &ListenerConfig, previous: &Listener) -> Listener {
-        Listener::with(config, previous.admission.clone())
+    pub fn after(config: &ListenerConfig, greeting: Greeting, previous: &Listener) -> Listener {
+        Listener::with(config, greeting, previous.admission.clone())
     }
 
-    fn with(config: &ListenerConfig, admission: Arc<Admission>) -> Listener {
+    fn with(config: &ListenerConfig, greeting: Greeting, admission: Arc<Admission>) -> Listener {
         Listener {
             name: config.name.as_str().into(),
-            greeting: Greeting::of(config),
+            greeting,
             admission,
             protocol: config.protocol,
             shed_logged: AtomicU64::new(0),

@@ -1,7 +1,8 @@
 //! What is known of a client before its first byte: where it comes from, and what it or the proxy in front said.
 
 use crate::config::SendProxy;
-use crate::net::proxy_protocol::{self, Addresses, TlvKind, TlvWriter, Tlvs};
+use crate::net::Secured;
+use crate::net::proxy_protocol::{self, Addresses, SslTlv, TlvKind, TlvWriter, Tlvs};
 use std::net::SocketAddr;
 use tokio::net::TcpStream;
 
@@ -16,6 +17,8 @@ pub struct Origin {
     pub tlvs: Tlvs,
     /// The host name that it asks for in its ClientHello, lower case.
     pub sni: Option<Box<str>>,
+    /// What was agreed upon where its TLS is ended here.
+    pub secured: Option<Box<Secured>>,
 }
 
 impl Origin {
@@ -26,6 +29,7 @@ impl Origin {
             destination: None,
             tlvs: Tlvs::default(),
             sni: None,
+            secured: None,
         }
     }
 
@@ -60,11 +64,27 @@ impl Origin {
         if let Some(name) = &self.sni {
             onwards.push(TlvKind::AUTHORITY, name.as_bytes());
         }
+        if let Some(secured) = &self.secured {
+            if let Some(alpn) = &secured.alpn {
+                onwards.push(TlvKind::ALPN, alpn);
+            }
+            onwards.push_ssl(&SslTlv {
+                version: secured.version,
+                cipher: &secured.cipher,
+                certificate: secured.certificate,
+                common_name: secured.common_name.as_deref(),
+            });
+        }
         for (kind, value) in self.tlvs.iter() {
-            let is_ours = kind == TlvKind::AUTHORITY && self.sni.is_some();
-            // These say something of the header they are in.
-            let is_over = kind == TlvKind::CRC32C || kind == TlvKind::NOOP;
-            if !is_ours && !is_over {
+            let is_over = match kind {
+                // What we have seen ourselves counts.
+                TlvKind::AUTHORITY => self.sni.is_some() || self.secured.is_some(),
+                TlvKind::ALPN | TlvKind::SSL => self.secured.is_some(),
+                // These say something of the header they are in.
+                TlvKind::CRC32C | TlvKind::NOOP => true,
+                _ => false,
+            };
+            if !is_over {
                 onwards.push(kind, value);
             }
         }

@@ -22,6 +22,8 @@ pub enum Outcome {
     NotTls,
     /// Its source has as many connections as it may have.
     SourceLimit,
+    /// There was no agreement with the client on TLS.
+    TlsHandshake,
     /// No rule of the listener matches.
     NoRoute,
     /// The service has no endpoint that gets traffic.
@@ -97,6 +99,7 @@ impl Outcome {
             Outcome::HandshakeTimeout => "handshake-timeout",
             Outcome::NotTls => "not-tls",
             Outcome::SourceLimit => "source-limit",
+            Outcome::TlsHandshake => "tls-handshake",
             Outcome::NoRoute => "no-route",
             Outcome::NoEndpoints => "no-endpoints",
             Outcome::QueueFull => "queue-full",
@@ -132,6 +135,7 @@ impl Outcome {
             | Outcome::ProxyRefused
             | Outcome::ProxyMalformed
             | Outcome::NotTls
+            | Outcome::TlsHandshake
             | Outcome::ClientReset
             | Outcome::ClientLost
             | Outcome::ClientClosed => 400,
@@ -170,6 +174,7 @@ impl Outcome {
             Outcome::HandshakeTimeout => "what comes before the client's own bytes took too long",
             Outcome::NotTls => "the connection does not begin with a valid ClientHello",
             Outcome::SourceLimit => "too many connections from this address",
+            Outcome::TlsHandshake => "the TLS handshake with the client failed",
             Outcome::NoRoute => "no rule matches this host and path",
             Outcome::NoEndpoints => "the service has no endpoint that gets traffic",
             Outcome::QueueFull => "every endpoint of the service is full, and so is its queue",
@@ -208,6 +213,7 @@ impl Outcome {
             | Outcome::HandshakeTimeout
             | Outcome::NotTls
             | Outcome::SourceLimit
+            | Outcome::TlsHandshake
             | Outcome::ClientReset
             | Outcome::ClientLost
             | Outcome::ClientClosed

@@ -9,12 +9,14 @@
 //! Sockets belong to addresses, listeners to sockets. An address that is in both configurations keeps its sockets,
 //! whatever changes about its listener: name, protocol, limits.
 
-use super::bind::{BindError, bind_all};
+use super::bind::{BindError, bind_all, front};
+use super::greeting::{Greeting, tls_label};
 use super::listener::{Entrance, Listener};
 use super::options;
 use super::posts::{Order, Switch};
 use super::serve::Serving;
 use crate::config::ListenerConfig;
+use crate::net::FrontTls;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
@@ -29,7 +31,7 @@ const WORKER_PATIENCE: Duration = Duration::from_secs(5);
 /// Why listeners stay as they are.
 #[derive(Debug, thiserror::Error)]
 pub enum ReloadError {
-    /// An address cannot be bound.
+    /// A listener cannot be set up.
     #[error(transparent)]
     Bind(#[from] BindError),
     /// A socket cannot be registered.
@@ -138,7 +140,7 @@ impl Serving {
             },
         };
         for config in listeners {
-            let listener = self.listener(config);
+            let listener = self.listener(config)?;
             let config = config.clone();
             let entrance = match self.gates.iter().find(|gate| gate.fits(&config)) {
                 Some(gate) => gate.entrance.clone(),
@@ -160,13 +162,31 @@ impl Serving {
     }
 
     /// The listener that `config` describes: the very one there is, if nothing about it changes.
-    fn listener(&self, config: &ListenerConfig) -> Arc<Listener> {
+    fn listener(&self, config: &ListenerConfig) -> Result<Arc<Listener>, BindError> {
         let named = |gate: &&Gate| gate.config.name == config.name;
-        match self.gates.iter().find(named) {
-            Some(gate) if gate.config == *config => gate.listener.clone(),
-            Some(gate) => Arc::new(Listener::after(config, &gate.listener)),
-            None => Arc::new(Listener::new(config, &self.metrics)),
+        let before = self.gates.iter().find(named);
+        if let Some(gate) = before.filter(|gate| gate.config == *config) {
+            return Ok(gate.listener.clone());
         }
+        // Files that are named already are followed already.
+        let tls = match before.filter(|gate| gate.config.tls == config.tls) {
+            Some(gate) => gate.listener.greeting.certificates().cloned(),
+            None => front(config)?,
+        };
+        let greeting = Greeting::of(config, tls, &self.metrics);
+        Ok(Arc::new(match before {
+            Some(gate) => Listener::after(config, greeting, &gate.listener),
+            None => Listener::new(config, greeting, &self.metrics),
+        }))
+    }
+
+    /// What listeners show to clients whose TLS they end, each with what metrics and logs call it.
+    pub fn certificates(&self) -> Vec<(String, Arc<FrontTls>)> {
+        let ending = |gate: &Gate| {
+            let tls = gate.listener.greeting.certificates()?;
+            Some((tls_label(&gate.config.name), tls.clone()))
+        };
+        self.gates.iter().filter_map(ending).collect()
     }
 
     /// Gives each worker its socket for `entrance`.

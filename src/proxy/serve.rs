@@ -1,11 +1,13 @@
 //! The whole data plane: every listener bound, then every worker started, later stopped together.
 
-use super::bind::{BindError, BoundListener, bind_all};
+use super::bind::{BindError, BoundListener, bind_all, front};
+use super::greeting::Greeting;
 use super::listener::{Entrance, Listener};
 use super::posts::Order;
 use super::reload::Gate;
 use super::worker::{Means, Worker, run};
 use crate::config::ListenerConfig;
+use crate::net::FrontTls;
 use crate::routing::RoutingTable;
 use crate::telemetry::Metrics;
 use arc_swap::ArcSwap;
@@ -34,7 +36,7 @@ const RESOLVER_THREADS: usize = 8;
 
 /// Listeners that are bound but not yet served: connections wait in the kernel's backlog.
 pub struct Proxy {
-    listeners: Vec<ListenerConfig>,
+    listeners: Vec<(ListenerConfig, Option<Arc<FrontTls>>)>,
     addrs: BTreeMap<String, SocketAddr>,
     /// In the order of `listeners`.
     bound: Vec<BoundListener>,
@@ -47,15 +49,18 @@ impl Proxy {
     /// workers share it.
     ///
     /// # Errors
-    /// [`BindError`], also when somebody else listens on the address already.
+    /// [`BindError`], also when somebody else listens on the address already, or a certificate cannot be used.
     pub fn bind(listeners: &[ListenerConfig], workers: usize) -> Result<Proxy, BindError> {
         let workers = workers.max(1);
         let all: Vec<&ListenerConfig> = listeners.iter().collect();
+        // Before an address is taken: what cannot be shown need not be bound.
+        let with_tls = |config: &ListenerConfig| Ok((config.clone(), front(config)?));
+        let listeners_with_tls = listeners.iter().map(with_tls).collect::<Result<_, _>>()?;
         let bound = bind_all(&all, workers, &[])?;
         let named =
             |(config, bound): (&ListenerConfig, &BoundListener)| (config.name.clone(), bound.addr);
         Ok(Proxy {
-            listeners: listeners.to_vec(),
+            listeners: listeners_with_tls,
             addrs: listeners.iter().zip(&bound).map(named).collect(),
             bound,
             workers,
@@ -85,8 +90,9 @@ impl Proxy {
         let (stop, stopping) = watch::channel(None);
         let mut gates = Vec::with_capacity(self.listeners.len());
         let mut by_worker: Vec<_> = (0..self.workers).map(|_| Vec::new()).collect();
-        for (config, bound) in self.listeners.into_iter().zip(self.bound) {
-            let listener = Arc::new(Listener::new(&config, metrics));
+        for ((config, tls), bound) in self.listeners.into_iter().zip(self.bound) {
+            let greeting = Greeting::of(&config, tls, metrics);
+            let listener = Arc::new(Listener::new(&config, greeting, metrics));
             let entrance = Entrance::new(bound.addr, listener.clone());
             for (sockets, socket) in by_worker.iter_mut().zip(bound.sockets) {
                 sockets.push((entrance.clone(), socket));

@@ -10,9 +10,9 @@ use super::relay::{Peer, relay};
 use super::watch::Patience;
 use super::worker::Worker;
 use crate::config::SendProxy;
+use crate::net::Stream;
 use crate::routing::Asked;
 use std::rc::Rc;
-use tokio::net::TcpStream;
 
 /// Serves one client connection to its end.
 pub async fn serve(worker: Rc<Worker>, accepted: Accepted) {
@@ -33,7 +33,7 @@ async fn reach(
     worker: &Worker,
     accepted: Accepted,
     exchange: &mut Exchange,
-) -> (Seat, Result<(Peer<TcpStream>, TcpStream), Outcome>) {
+) -> (Seat, Result<(Peer<Stream>, Stream), Outcome>) {
     let watch = exchange.watch.clone();
     let (seat, greeted) = greet(accepted, &watch).await;
     let mut guest = match greeted {
@@ -56,7 +56,7 @@ async fn connect(
     listener: &Listener,
     guest: &mut Guest,
     exchange: &mut Exchange,
-) -> Result<TcpStream, Unwelcome> {
+) -> Result<Stream, Unwelcome> {
     let Guest { peer, origin } = guest;
     exchange.comes_from(origin.client);
     let asked = Asked {
@@ -72,7 +72,7 @@ async fn connect(
     ));
     exchange.watch.live(service.policy.max_lifetime);
     if service.policy.send_proxy != SendProxy::Off {
-        origin.locate(&peer.stream);
+        origin.locate(peer.stream.socket());
     }
     let key = connection_key(&service.policy.hash_key, origin);
     let announcement = origin.announcement(service.policy.send_proxy);

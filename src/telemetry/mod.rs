@@ -21,5 +21,5 @@ pub use coordination::CoordinationMetrics;
 pub use logs::{LOG_VARIABLE, LogsError, init_logs};
 pub use metrics::Metrics;
 pub use panics::{contained, contained_panic, doomed, is_doomed, panics};
-pub use tls::TlsMetrics;
+pub use tls::{TlsFailures, TlsMetrics};
 pub use traffic::{ListenerMetrics, ServiceMetrics, StatusClass};

@@ -1,8 +1,24 @@
 //! Metrics of ports with TLS, and of those that should have it. The label `listener` names the port by its section:
-//! "ensemble", "zookeeper" or "admin".
+//! "ensemble", "zookeeper" or "admin"; a listener of traffic is "listener.NAME".
 
 use super::families::{counters, gauges};
 use prometheus::{IntCounterVec, IntGaugeVec, Registry};
+
+/// The failed handshakes of one port.
+#[derive(Clone)]
+pub struct TlsFailures {
+    counters: IntCounterVec,
+    listener: String,
+}
+
+impl TlsFailures {
+    /// Counts one.
+    pub fn count(&self, reason: &str) {
+        self.counters
+            .with_label_values(&[self.listener.as_str(), reason])
+            .inc();
+    }
+}
 
 /// The metrics of all ports.
 pub struct TlsMetrics {
@@ -68,6 +84,22 @@ impl TlsMetrics {
     /// Counts a handshake on a port that failed.
     pub fn failed(&self, listener: &str, reason: &str) {
         self.failures.with_label_values(&[listener, reason]).inc();
+    }
+
+    /// The handle by which a port counts handshakes that fail.
+    pub fn failures_of(&self, listener: &str) -> TlsFailures {
+        TlsFailures {
+            counters: self.failures.clone(),
+            listener: listener.to_owned(),
+        }
+    }
+
+    /// Drops every series of a port that is no more. Removing what was never there is no error.
+    pub fn forget(&self, listener: &str) {
+        let _ = self.ok.remove_label_values(&[listener]);
+        let _ = self.expiry.remove_label_values(&[listener]);
+        let _ = self.reloads.remove_label_values(&[listener]);
+        let _ = self.reload_failures.remove_label_values(&[listener]);
     }
 
     /// What there is to see of a port with TLS from the start.

@@ -4,6 +4,7 @@
 //! request then crosses no task boundary on its way, and dropping the exchange closes its connection. An idle
 //! connection is polled only when it is looked at.
 
+use crate::net::Stream;
 use bytes::Bytes;
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::TrySendError;
@@ -14,7 +15,6 @@ use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
-use tokio::net::TcpStream;
 
 /// Longest head of a response, and most bytes of a body read ahead, in bytes. Endpoints that send larger heads
 /// get `upstream-protocol`; raising it raises what each connection may hold.
@@ -24,7 +24,7 @@ const MAX_BUFFER: usize = 64 * 1024;
 pub struct Connection<B: Body + 'static> {
     sender: SendRequest<B>,
     /// Boxed, since the connection moves between exchange and idle list with each request.
-    driver: Box<http1::Connection<TokioIo<TcpStream>, B>>,
+    driver: Box<http1::Connection<TokioIo<Stream>, B>>,
     ended: bool,
 }
 
@@ -38,7 +38,7 @@ where
     ///
     /// # Errors
     /// When the protocol driver cannot be set up.
-    pub async fn new(stream: TcpStream) -> Result<Connection<B>, hyper::Error> {
+    pub async fn new(stream: Stream) -> Result<Connection<B>, hyper::Error> {
         let (sender, driver) = http1::Builder::new()
             .max_buf_size(MAX_BUFFER)
             .max_header_size(MAX_BUFFER)
@@ -83,7 +83,7 @@ where
     }
 
     /// The socket, and what was read from it, once the endpoint has switched protocols.
-    pub async fn into_upgraded(mut self) -> (TcpStream, Bytes) {
+    pub async fn into_upgraded(mut self) -> (Stream, Bytes) {
         poll_fn(|cx| {
             self.drive(cx);
             match self.ended {
@@ -99,7 +99,7 @@ where
 
 /// Errors reach whoever waits for the response or reads its body; here it only matters that it is over.
 fn drive<B>(
-    driver: &mut http1::Connection<TokioIo<TcpStream>, B>,
+    driver: &mut http1::Connection<TokioIo<Stream>, B>,
     ended: &mut bool,
     cx: &mut Context<'_>,
 ) where

@@ -5,10 +5,9 @@
 //! ```
 
 use super::dial::{DialError, Dialer};
-use crate::net::SocketOptions;
+use crate::net::{SocketOptions, Stream};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 /// What is to be opened.
@@ -33,15 +32,15 @@ impl Opening<'_> {
     ///
     /// # Cancel safety
     /// Dropping the future closes the attempt.
-    pub async fn open(&self) -> Result<TcpStream, DialError> {
+    pub async fn open(&self) -> Result<Stream, DialError> {
         let deadline = Instant::now() + self.within;
         let dialled = self.dialer.dial(self.address, self.within, self.options);
         let mut stream = dialled.await?;
         if self.announcement.is_empty() {
-            return Ok(stream);
+            return Ok(stream.into());
         }
         match timeout_at(deadline, stream.write_all(self.announcement)).await {
-            Ok(Ok(())) => Ok(stream),
+            Ok(Ok(())) => Ok(stream.into()),
             Ok(Err(source)) => Err(DialError::Unreachable {
                 address: self.address.into(),
                 source,

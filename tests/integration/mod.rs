@@ -24,6 +24,7 @@ mod proxy_smuggling;
 mod proxy_sni;
 mod proxy_strategies;
 mod proxy_tcp;
+mod proxy_tls;
 mod questions;
 mod reconfig;
 mod rolling;

@@ -89,6 +89,11 @@ impl Authority {
         }
     }
 
+    /// Writes a file of the directory that nobody else can read, as keys must be.
+    pub fn write(&self, name: &str, text: &str) {
+        write_private(&self.path(name), text);
+    }
+
     /// A file of the directory.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use zoogate::balance::{Balancer, Candidate, Endpoint, EndpointState};
 use zoogate::config::{ListenerConfig, Protocol, ServiceName, ServicePolicy};
+use zoogate::net::FrontTls;
 use zoogate::proxy::{Leaving, Means, Proxy, ReloadError, Serving};
 use zoogate::routing::{Notes, RoutingTable, Rule, Service};
 use zoogate::telemetry::Metrics;
@@ -175,6 +176,11 @@ impl Traffic {
     /// Where each listener listens.
     pub fn addrs(&self) -> BTreeMap<String, SocketAddr> {
         self.serving.local_addrs()
+    }
+
+    /// What listeners show to clients whose TLS they end.
+    pub fn certificates(&self) -> Vec<(String, Arc<FrontTls>)> {
+        self.serving.certificates()
     }
 
     /// Has these listeners take the place of those there are, whose names the table has to have.

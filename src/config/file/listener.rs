@@ -1,5 +1,6 @@
 //! `[[listener]]` and its rules.
 
+use super::front::{self, ListenerTlsDraft};
 use super::{socket, text};
 use crate::config::report::Report;
 use crate::config::walk::{Key, Value};
@@ -24,6 +25,7 @@ pub(super) struct ListenerDraft {
     accept_rate: Option<u32>,
     accept_proxy: Option<Spanned<Vec<IpNet>>>,
     handshake_timeout: Option<Duration>,
+    tls: Option<Spanned<ListenerTlsDraft>>,
     socket: ListenerSocket,
 }
 
@@ -67,6 +69,11 @@ pub(super) const KEYS: &[Key<ListenerDraft>] = &[
     }),
     Key::optional("handshake_timeout", |listener, value| {
         listener.handshake_timeout = value.duration(limits::HANDSHAKE_TIMEOUT);
+    }),
+    Key::optional("tls", |listener, value| {
+        let checked = ListenerTlsDraft::checked;
+        let read = |value: Value<'_>| value.section("[listener.tls]", front::KEYS, checked);
+        listener.tls = value.spanned(read);
     }),
     Key::optional("backlog", |listener, value| {
         if let Some(backlog) = value.integer(limits::BACKLOG) {
@@ -162,14 +169,25 @@ impl ListenerDraft {
                 "accept_proxy is empty, so nobody could connect; name the proxies' networks, or leave it out",
             );
         }
+        if let Some(tls) = &self.tls {
+            match self.protocol {
+                Some(Protocol::Tls) => report.fault(
+                    tls.span(),
+                    "protocol \"tls\" passes TLS on as it is; to end it here, say \"tcp\" or \"http\"",
+                ),
+                Some(Protocol::Http) => tls.get_ref().check_http(report),
+                Some(Protocol::Tcp) | None => {}
+            }
+        }
         (report.count() == before).then_some(self)
     }
 
     fn check_rules(&self, rules: &[Spanned<RuleConfig>], report: &mut Report) {
-        let (is_http, is_tls) = match self.protocol {
-            None => return,
-            Some(protocol) => (protocol == Protocol::Http, protocol == Protocol::Tls),
+        let Some(protocol) = self.protocol else {
+            return;
         };
+        let is_http = protocol == Protocol::Http;
+        let is_tls = protocol == Protocol::Tls || self.tls.is_some();
         for rule in rules {
             let RuleConfig {
                 sni, host, path, ..
@@ -181,7 +199,10 @@ impl ListenerDraft {
                 );
             }
             if !is_tls && sni.is_some() {
-                report.fault(rule.span(), "sni is known with protocol \"tls\" only");
+                report.fault(
+                    rule.span(),
+                    "sni is known with protocol \"tls\" or with [listener.tls] only",
+                );
             }
         }
     }
@@ -201,10 +222,16 @@ impl ListenerDraft {
             }
             (None, None) => return None,
         };
+        let is_http = self.protocol == Some(Protocol::Http);
+        let tls = match self.tls {
+            Some(tls) => Some(tls.into_inner().finish(is_http)?),
+            None => None,
+        };
         let (name, bind) = (self.name?.into_inner(), self.bind?.into_inner());
         let default = ListenerConfig::new(&name, bind, self.protocol?);
         Some(ListenerConfig {
             rules,
+            tls,
             max_connections: self.max_connections.unwrap_or(default.max_connections),
             max_connections_per_source: self.max_connections_per_source,
             accept_rate: self.accept_rate,
@@ -219,7 +246,10 @@ impl ListenerDraft {
 fn protocol(text: &str) -> Result<Protocol, String> {
     let known = [Protocol::Http, Protocol::Tcp, Protocol::Tls]
         .map(|protocol| (protocol.as_str(), protocol));
-    words::choice("protocol", text, &known, &["https"])
+    match text {
+        "https" => Err("https is protocol \"http\" with [listener.tls]".to_owned()),
+        text => words::choice("protocol", text, &known, &[]),
+    }
 }
 
 /// A name in a ClientHello as rules compare it, which is never an address.

@@ -6,6 +6,7 @@
 mod admin;
 mod draft;
 mod ensemble;
+mod front;
 mod health;
 mod listener;
 mod node;
@@ -113,6 +114,8 @@ pub(super) fn known_keys() -> Vec<(&'static str, &'static str)> {
         named("admin", admin::KEYS),
         named("listener", listener::KEYS),
         named("listener.rules", listener::RULE),
+        named("listener.tls", front::KEYS),
+        named("listener.tls.certificates", front::CERTIFICATE),
         named("listener.keepalive", socket::KEEPALIVE),
         named("service", service::KEYS),
         named("service.keepalive", socket::KEEPALIVE),

@@ -92,11 +92,11 @@ pub(super) const ADMIN: &[Key<AdminTlsDraft>] = &[
     }),
 ];
 
-fn read_path(value: Value<'_>) -> Option<PathBuf> {
+pub(super) fn read_path(value: Value<'_>) -> Option<PathBuf> {
     value.parsed(text::file_path)
 }
 
-fn read_client_certificate(value: Value<'_>) -> Option<Spanned<ClientCertificate>> {
+pub(super) fn read_client_certificate(value: Value<'_>) -> Option<Spanned<ClientCertificate>> {
     let choice = |name: &str| {
         let known = &ClientCertificate::NAMES;
         words::choice("client_certificate", name, known, &[])

@@ -371,9 +371,7 @@ fn a_listener_leads_somewhere_by_rules_that_can_match() {
     let later = listener("service = 'a'").replace("http", "https");
     assert_eq!(
         refused(&later),
-        [
-            "4:12: protocol \"https\" is not available in this version; known: \"http\", \"tcp\" and \"tls\""
-        ]
+        ["4:12: https is protocol \"http\" with [listener.tls]"]
     );
 }
 

@@ -68,8 +68,76 @@ fn a_name_in_tls_is_known_where_tls_is_read() {
     let tcp = tls("{ sni = 'a', service = 's' }").replace("tls", "tcp");
     assert_eq!(
         refused(&tcp),
-        ["5:10: sni is known with protocol \"tls\" only"]
+        ["5:10: sni is known with protocol \"tls\" or with [listener.tls] only"]
     );
+}
+
+#[test]
+fn a_listener_that_ends_tls_says_what_it_shows() {
+    let tls = |rest: &str| {
+        let pair = "certificate = 'a.pem', key = 'a.key'";
+        listener(&format!(
+            "[listener.tls]\ncertificates = [{{ {pair} }}]\n{rest}"
+        ))
+    };
+    let of = |text: &str| parsed(text).listeners[0].tls.clone().unwrap();
+    let default = of(&tls(""));
+    assert_eq!(default.certificates.len(), 1);
+    assert_eq!(default.min_version, TlsVersion::V1_2);
+    assert_eq!(default.client_ca, None);
+    assert!(default.alpn.is_empty());
+    let http = of(&tls("").replace("'tcp'", "'http'"));
+    assert_eq!(http.alpn, ["http/1.1"], "what it speaks");
+    let all = "alpn = ['mqtt', 'x']\nclient_ca = 'c.pem'\nclient_certificate = 'required'\nmin_version = '1.3'";
+    let all = of(&tls(all));
+    assert_eq!(all.alpn, ["mqtt", "x"]);
+    assert_eq!(
+        all.client_ca.as_deref(),
+        Some(std::path::Path::new("c.pem"))
+    );
+    assert_eq!(all.client_certificate, ClientCertificate::Required);
+    assert_eq!(all.min_version, TlsVersion::V1_3);
+    let by_name = tls("").replace("service = 's'", "rules = [{ sni = 'a', service = 's' }]");
+    assert_eq!(
+        parsed(&by_name).listeners[0].rules[0].sni.as_deref(),
+        Some("a")
+    );
+    for (text, expected) in [
+        (
+            listener("[listener.tls]\ncertificates = []"),
+            "7:16: certificates is empty, so nothing could be shown to clients",
+        ),
+        (
+            listener("[listener.tls]"),
+            "6:1: key \"certificates\" is missing in [listener.tls]",
+        ),
+        (
+            tls("client_certificate = 'required'"),
+            "8:22: client_certificate needs client_ca, the authorities to judge it by",
+        ),
+        (
+            tls("min_version = '1.1'"),
+            "8:15: unknown min_version \"1.1\"; did you mean \"1.2\"?",
+        ),
+        (
+            tls("alpn = ['']"),
+            "8:9: a protocol's name has 1 to 255 bytes, this one has 0",
+        ),
+        (
+            tls("alpn = ['h2']").replace("'tcp'", "'http'"),
+            "8:8: with protocol \"http\" only \"http/1.1\" can be offered in alpn",
+        ),
+        (
+            tls("").replace("'tcp'", "'tls'"),
+            "6:1: protocol \"tls\" passes TLS on as it is; to end it here, say \"tcp\" or \"http\"",
+        ),
+        (
+            listener("").replace("'tcp'", "'https'"),
+            "4:12: https is protocol \"http\" with [listener.tls]",
+        ),
+    ] {
+        assert_eq!(refused(&text), [expected], "{text}");
+    }
 }
 
 #[test]

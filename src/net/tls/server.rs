@@ -85,7 +85,7 @@ impl Files for TlsFiles {
 }
 
 impl ClientAuthorities {
-    fn verifier(
+    pub(super) fn verifier(
         &self,
         provider: Arc<CryptoProvider>,
     ) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {

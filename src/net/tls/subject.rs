@@ -13,6 +13,8 @@ use x509_cert::Certificate;
 use x509_cert::attr::AttributeTypeAndValue;
 use x509_cert::der::asn1::Any;
 use x509_cert::der::{self, Decode, Encode, Tag, Tagged};
+use x509_cert::ext::pkix::SubjectAltName;
+use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 
 /// The attributes that have a name.
@@ -35,6 +37,32 @@ const NAMES: [(&str, &str); 9] = [
 pub(super) fn of(certificate: &[u8]) -> der::Result<String> {
     let certificate = Certificate::from_der(certificate)?;
     written(certificate.tbs_certificate().subject())
+}
+
+/// The common name in the subject of a certificate in DER, the most specific if there are several.
+pub(super) fn common_name(certificate: &[u8]) -> Option<String> {
+    let certificate = Certificate::from_der(certificate).ok()?;
+    let subject = certificate.tbs_certificate().subject();
+    let attributes = subject.iter_rdn().flat_map(|rdn| rdn.iter());
+    let names = attributes.filter(|attribute| attribute.oid.to_string() == NAMES[0].0);
+    names.filter_map(|name| text(&name.value)).last()
+}
+
+/// The DNS names that a certificate in DER is for.
+///
+/// # Errors
+/// When the certificate does not parse.
+pub(super) fn dns_names(certificate: &[u8]) -> der::Result<Vec<String>> {
+    let certificate = Certificate::from_der(certificate)?;
+    let names = certificate
+        .tbs_certificate()
+        .get_extension::<SubjectAltName>()?;
+    let names = names.map_or_else(Vec::new, |(_, names)| names.0);
+    let names = names.into_iter().filter_map(|name| match name {
+        GeneralName::DnsName(name) => Some(name.to_string()),
+        _ => None,
+    });
+    Ok(names.collect())
 }
 
 /// A distinguished name as text.

@@ -25,7 +25,7 @@ mod tests;
 use super::options;
 use super::outcome::Outcome;
 use super::watch::Watch;
-use crate::net::{Descriptors, reset_on_close};
+use crate::net::{Descriptors, Stream, reset_on_close};
 use buffers::Buffers;
 use bytes::Bytes;
 use direction::{Direction, End, Fault, Shared};
@@ -52,6 +52,16 @@ impl Carrier for TcpStream {
 
     fn is_plain(&self) -> bool {
         true
+    }
+}
+
+impl Carrier for Stream {
+    fn socket(&self) -> &TcpStream {
+        Stream::socket(self)
+    }
+
+    fn is_plain(&self) -> bool {
+        Stream::is_plain(self)
     }
 }
 

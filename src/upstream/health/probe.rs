@@ -6,7 +6,7 @@
 
 use crate::balance::ProbeFailure;
 use crate::config::{Check, Probe, SendProxy};
-use crate::net::{SocketOptions, UnverifiedTls, proxy_protocol, reset_on_close};
+use crate::net::{SocketOptions, Stream, UnverifiedTls, proxy_protocol, reset_on_close};
 use crate::upstream::{DialError, Dialer, Opening};
 use bytes::{Bytes, BytesMut};
 use http_body_util::Empty;
@@ -18,7 +18,6 @@ use std::io;
 use std::pin::pin;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// Bytes of an answer in which what is expected must be found. A banner or a status line has a hundred.
@@ -119,7 +118,7 @@ pub(super) async fn probe(
         let stream = opening.open().await?;
         match &check.probe {
             Probe::Tcp => {
-                reset_on_close(&stream);
+                reset_on_close(stream.socket());
                 Ok(())
             }
             Probe::Tls { host: asked } => {
@@ -149,7 +148,7 @@ pub(super) async fn probe(
 }
 
 /// The status of the answer to a GET.
-async fn get(stream: TcpStream, path: &str, host: &str) -> Result<StatusCode, ProbeError> {
+async fn get(stream: Stream, path: &str, host: &str) -> Result<StatusCode, ProbeError> {
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(MAX_HEAD)
         .handshake(TokioIo::new(stream))
@@ -180,7 +179,7 @@ async fn get(stream: TcpStream, path: &str, host: &str) -> Result<StatusCode, Pr
 }
 
 /// Says `send`, and reads until `expect` is found.
-async fn converse(mut stream: TcpStream, send: &str, expect: &str) -> Result<(), ProbeError> {
+async fn converse(mut stream: Stream, send: &str, expect: &str) -> Result<(), ProbeError> {
     let ended = |error| ProbeError::Closed(Some(error));
     stream.write_all(send.as_bytes()).await.map_err(ended)?;
     let mut answer = BytesMut::with_capacity(1024);
