@@ -1,7 +1,7 @@
 //! Who wants which instances of a service drained: what they register, the settings and operators, put together.
 
 use super::order;
-use super::reading::{Entry, MAX_INSTANCES, Registered};
+use super::reading::{MAX_INSTANCES, Registered};
 use crate::config::ServicePolicy;
 use crate::routing::{Drain, Service, Unparsed};
 use std::collections::BTreeMap;
@@ -27,17 +27,24 @@ pub(super) fn gather<'a>(
         drain(&instance.as_str().into(), &|drain| drain.settings = true);
     }
     let mut misread = Vec::new();
-    for Entry { instance, data, .. } in &registered.orders {
-        let order = order::parse(data).unwrap_or_else(|error| {
-            misread.push(Unparsed {
-                instance: Arc::clone(instance),
-                reason: error.to_string(),
-            });
-            let before = previous.and_then(|service| service.notes.drain(instance));
-            before.and_then(|drain| drain.order.clone())
-        });
+    for entry in &registered.orders {
+        let instance = &entry.instance;
+        let (order, zxid) = match order::parse(&entry.data) {
+            Ok(order) => (order, Some(entry.changed.0)),
+            Err(error) => {
+                misread.push(Unparsed {
+                    instance: Arc::clone(instance),
+                    reason: error.to_string(),
+                });
+                let before = previous.and_then(|service| service.notes.drain(instance));
+                before.map_or((None, None), |drain| (drain.order.clone(), drain.zxid))
+            }
+        };
         if order.is_some() {
-            drain(instance, &|drain| drain.order = order.clone());
+            drain(instance, &|drain| {
+                drain.order = order.clone();
+                drain.zxid = zxid;
+            });
         }
     }
     misread.sort_by(|a, b| a.instance.cmp(&b.instance));
@@ -58,5 +65,5 @@ pub(super) fn gather<'a>(
 pub(super) fn is_renewed(drain: &Drain, previous: Option<&Arc<Service>>) -> bool {
     let has_deadline = drain.order.as_ref().is_some_and(|o| o.deadline.is_some());
     let before = previous.and_then(|service| service.notes.drain(&drain.instance));
-    has_deadline && before.and_then(|drain| drain.order.as_ref()) != drain.order.as_ref()
+    has_deadline && before.and_then(|drain| drain.zxid) != drain.zxid
 }

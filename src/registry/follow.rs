@@ -18,6 +18,7 @@
 
 use super::assemble::{Assembled, FileLayer, Given, assemble};
 use super::departed::Departed;
+use super::departures::{Departure, Departures, Removal};
 use super::dirty::Dirty;
 use super::due::Due;
 use super::layout;
@@ -27,12 +28,13 @@ use crate::config::ServiceName;
 use crate::ensemble::{Ensemble, Follower};
 use crate::net::now_ms;
 use crate::routing::RoutingTable;
-use crate::telemetry::{Metrics, contained_panic, unix_seconds};
-use crate::tree::{Event, Tree, Zxid};
+use crate::telemetry::{Metrics, contained_panic, unix_millis, unix_seconds};
+use crate::tree::{Change, Event, Tree, Zxid};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use std::future::pending;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep};
@@ -54,6 +56,8 @@ pub struct Registry {
     swaps: watch::Sender<u64>,
     /// For whoever wants to show them; kept apart from `memory` so that showing waits for no assembling.
     refused: Mutex<Vec<RefusedSettings>>,
+    /// The same of those that have left.
+    departures: Mutex<Departures>,
 }
 
 /// Looks at the tree with its argument and returns what that read.
@@ -86,6 +90,7 @@ impl Registry {
             due: Mutex::default(),
             swaps: watch::Sender::new(0),
             refused: Mutex::default(),
+            departures: Mutex::default(),
         };
         registry.wake.notify_one();
         registry
@@ -112,6 +117,29 @@ impl Registry {
     /// Settings in the tree that are not in force because they are not valid.
     pub fn refused_settings(&self) -> Vec<RefusedSettings> {
         self.refused.lock().clone()
+    }
+
+    /// How an instance that is remembered left the last time; it may be back.
+    pub fn departure(&self, service: &str, instance: &str) -> Option<Departure> {
+        self.departures.lock().of(service, instance)
+    }
+
+    /// The instances of a service whose departure is remembered, by their names; they may be back.
+    pub fn departures(&self, service: &str) -> Vec<(Arc<str>, Departure)> {
+        self.departures.lock().of_service(service)
+    }
+
+    /// Exchanges under way with an instance: those of the endpoint in the table, and of what it was before.
+    pub fn active(&self, service: &str, instance: &str) -> u32 {
+        let table = self.table.load();
+        let mut endpoints = table
+            .service(service)
+            .into_iter()
+            .flat_map(|s| &s.endpoints);
+        let endpoint = endpoints.find(|endpoint| *endpoint.instance == *instance);
+        let state = endpoint.map(|endpoint| &endpoint.state);
+        let now = state.map_or(0, |state| state.active.load(Ordering::Relaxed));
+        now + self.departures.lock().active(service, instance, state)
     }
 
     /// Keeps the table up with the tree until `stop`.
@@ -204,6 +232,13 @@ impl Registry {
             due,
         } = new;
         let zxid = Zxid(table.version);
+        {
+            // Before the swap, so that what is under way is counted in one place or the other at any time.
+            let (mut departures, at_ms) = (self.departures.lock(), unix_millis());
+            for (service, endpoint) in &effects.left {
+                departures.left(service, endpoint, zxid.0, at_ms);
+            }
+        }
         effects.before_swap();
         self.table.store(Arc::new(table));
         effects.after_swap(&mut memory.departed, &self.metrics);
@@ -281,7 +316,7 @@ impl Registry {
 }
 
 impl Follower for Registry {
-    fn applied(&self, _tree: &Tree, _zxid: Zxid, events: &[Event]) {
+    fn applied(&self, _tree: &Tree, zxid: Zxid, events: &[Event]) {
         let mut touched = events.iter().filter_map(service_of).peekable();
         // Most transactions (sessions, somebody else's locks) concern no service and take no lock here.
         if touched.peek().is_none() {
@@ -293,6 +328,7 @@ impl Follower for Registry {
             wake |= dirty.mark(service);
         }
         drop(dirty);
+        self.note_removals(zxid, events);
         if wake {
             self.wake.notify_one();
         }
@@ -302,6 +338,44 @@ impl Follower for Registry {
         self.dirty.lock().mark_all_committed();
         self.wake.notify_one();
     }
+}
+
+impl Registry {
+    /// Remembers which registrations a transaction removed, and why.
+    fn note_removals(&self, zxid: Zxid, events: &[Event]) {
+        let removed = events.iter().filter_map(removed_by);
+        let mut removed = removed.peekable();
+        if removed.peek().is_none() {
+            return;
+        }
+        let ended = events.iter().find_map(|event| match event {
+            Event::SessionClosed {
+                session,
+                is_expired: true,
+            } => Some(Removal::Expired(*session)),
+            Event::SessionClosed { session, .. } => Some(Removal::Closed(*session)),
+            _ => None,
+        });
+        let what = (zxid.0, ended.unwrap_or(Removal::Deleted));
+        let (mut departures, at_ms) = (self.departures.lock(), unix_millis());
+        for (service, instance) in removed {
+            departures.removed(&service, instance, what, at_ms);
+        }
+    }
+}
+
+/// The registration that an event says is removed.
+fn removed_by(event: &Event) -> Option<(ServiceName, &str)> {
+    let Event::Znode {
+        change: Change::Deleted,
+        path,
+        ..
+    } = event
+    else {
+        return None;
+    };
+    let (service, instance) = layout::registration(path)?;
+    Some((ServiceName::new(service).ok()?, instance))
 }
 
 /// The name of the service that an event concerns.

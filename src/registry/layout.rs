@@ -57,6 +57,12 @@ pub fn touched(path: &str) -> Option<&str> {
     below(path, SETTINGS).filter(|service| !service.contains('/'))
 }
 
+/// The service and the instance of the registration at `path`, if there could be one.
+pub fn registration(path: &str) -> Option<(&str, &str)> {
+    let (service, instance) = below(path, SERVICES)?.split_once('/')?;
+    (!instance.contains('/')).then_some((service, instance))
+}
+
 /// What follows `parent` and a slash in `path`.
 fn below<'a>(path: &'a str, parent: &str) -> Option<&'a str> {
     path.strip_prefix(parent)?.strip_prefix('/')
@@ -86,6 +92,18 @@ mod tests {
             ("/", None),
         ] {
             assert_eq!(touched(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn registrations_are_two_levels_below_services() {
+        assert_eq!(registration("/services/web/i1"), Some(("web", "i1")));
+        for path in [
+            "/services/web",
+            "/services/web/i1/x",
+            "/zoogate/admin/web/i1",
+        ] {
+            assert_eq!(registration(path), None, "{path}");
         }
     }
 

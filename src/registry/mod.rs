@@ -14,6 +14,7 @@
 //! | `order`, `drains` | what operators want of instances; who wants which drained |
 //! | `assemble`, `service` | from all that to a table; pure |
 //! | `departed` | endpoints that may come back |
+//! | `departures` | why those that are not there any more have gone |
 //! | `dirty`, `due`, `follow` | the loop |
 //!
 //! Absent on purpose: this room writes nothing into the tree, and nothing here waits for the ensemble or is waited
@@ -21,6 +22,7 @@
 pub mod assemble;
 mod change;
 mod departed;
+mod departures;
 mod dirty;
 mod drains;
 mod due;
@@ -35,6 +37,7 @@ mod settings;
 pub use assemble::{Assembled, Effects, FileLayer, Given, assemble};
 pub use change::{Change, What};
 pub use departed::Departed;
+pub use departures::{Departure, Removal};
 pub use follow::Registry;
 pub use settings::{RefusedSettings, TreeSettings, Verdict};
 

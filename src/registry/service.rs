@@ -369,7 +369,8 @@ fn apply(
         if let Some(drain) = notes.drain(&wanted.instance) {
             let deadline = drain.order.as_ref().and_then(|order| order.deadline);
             wanted.drain = Some(deadline.unwrap_or(policy.drain_timeout));
-            wanted.changed = wanted.changed.filter(|_| drain.registration);
+            let registered = wanted.changed.filter(|_| drain.registration);
+            wanted.changed = drain.zxid.or(registered);
             wanted.is_renewed = drains::is_renewed(drain, previous);
         }
     }

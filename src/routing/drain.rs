@@ -18,6 +18,8 @@ pub struct Drain {
     pub settings: bool,
     /// An operator asked for it.
     pub order: Option<DrainOrder>,
+    /// The transaction by which the operator did.
+    pub zxid: Option<u64>,
 }
 
 impl Drain {
@@ -28,6 +30,7 @@ impl Drain {
             registration: false,
             settings: false,
             order: None,
+            zxid: None,
         }
     }
 

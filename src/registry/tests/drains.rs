@@ -3,7 +3,7 @@
 use super::fixture::{World, file, name, shown};
 use crate::net::now_ms;
 use crate::registry::reading::MAX_INSTANCES;
-use crate::registry::{FileLayer, layout};
+use crate::registry::{Departure, FileLayer, Removal, layout};
 use crate::routing::{Drain, Service};
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,12 +67,14 @@ fn each_who_asks_for_a_drain_takes_back_only_his_own() {
     world.set("drain = [\"a\"]");
     let web = world.order("a", "drain");
     let drain = |web: &Service| web.notes.drain("a").cloned();
+    let zxid = world.tree.lock().last_zxid().0;
     assert_eq!(
         drain(&web),
         Some(Drain {
             registration: true,
             settings: true,
             order: Some(Default::default()),
+            zxid: Some(zxid),
             ..Drain::of(&"a".into())
         })
     );
@@ -92,6 +94,9 @@ fn an_orders_deadline_wins_and_counts_from_the_order() {
     let world = world();
     let web = world.order("a", r#"{"state":"drain","deadline":"60s"}"#);
     assert!((59_000..=60_000).contains(&left_ms(&web, 0)));
+    let zxid = world.tree.lock().last_zxid().0;
+    let drained = web.endpoints[0].state.facts().drained.unwrap();
+    assert_eq!(drained.zxid, Some(zxid), "and is told by its transaction");
     let deadline = web.endpoints[0].state.retire_at();
     world.register("c", "10.0.0.3:80");
     assert_eq!(world.web().endpoints[0].state.retire_at(), deadline);
@@ -212,4 +217,55 @@ fn a_registration_hides_a_static_endpoint_though_it_does_not_serve() {
     let world = World::new(file("endpoints = [\"10.0.0.9:80\"]"));
     let dead = r#"{"status":"DEAD","serviceEndpoint":{"host":"10.0.0.9","port":80}}"#;
     assert_eq!(world.register("10.0.0.9:80", dead).endpoints.len(), 0);
+}
+
+#[test]
+fn how_an_instance_left_is_remembered() {
+    let world = world();
+    let state = Arc::clone(&world.web().endpoints[0].state);
+    world.unregister("a");
+    let zxid = world.tree.lock().last_zxid().0;
+    let departure = world.registry.departure("web", "a").unwrap();
+    let expected = Departure {
+        address: Some("10.0.0.1:80".into()),
+        zxid,
+        removal: Some(Removal::Deleted),
+        at_ms: departure.at_ms,
+    };
+    assert_eq!(departure, expected);
+    assert!(departure.at_ms > 1_500_000_000_000);
+    state.active.store(2, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(world.registry.active("web", "a"), 2, "they go on");
+    let web = world.register("a", "10.0.0.1:81");
+    let now = &web.endpoints[0].state;
+    now.active.store(1, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(world.registry.active("web", "a"), 3);
+    assert_eq!(world.registry.active("web", "nobody"), 0);
+
+    world.register("b", "nonsense");
+    let departure = world.registry.departure("web", "b").unwrap();
+    assert_eq!(departure.removal, None, "its znode is there");
+    let names: Vec<Arc<str>> = world
+        .registry
+        .departures("web")
+        .into_iter()
+        .map(|(n, _)| n)
+        .collect();
+    assert_eq!(names, ["a".into(), "b".into()]);
+}
+
+#[test]
+fn a_session_that_ends_says_how() {
+    let world = world();
+    for (is_expired, expected) in [(true, "expired"), (false, "closed")] {
+        let session = world.register_for_session("c");
+        world.end(session, is_expired);
+        let departure = world.registry.departure("web", "c").unwrap();
+        let word = match departure.removal {
+            Some(Removal::Expired(of)) if of == session => "expired",
+            Some(Removal::Closed(of)) if of == session => "closed",
+            _ => "other",
+        };
+        assert_eq!(word, expected);
+    }
 }

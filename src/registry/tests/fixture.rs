@@ -6,7 +6,7 @@ use crate::ensemble::Follower;
 use crate::registry::{FileLayer, Registry};
 use crate::routing::{RoutingTable, Service};
 use crate::telemetry::Metrics;
-use crate::tree::{Acl, Actor, Command, CreateMode, Op, Transaction, Tree, Zxid};
+use crate::tree::{Acl, Actor, Command, CreateMode, Op, SessionId, Transaction, Tree, Zxid};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -62,16 +62,58 @@ impl World {
     }
 
     fn apply(&self, op: Op) {
+        self.perform(Actor::Ensemble, Command::One(op));
+    }
+
+    fn perform(&self, actor: Actor, command: Command) -> Zxid {
         let mut tree = self.tree.lock();
         let zxid = Zxid(tree.last_zxid().0 + 1);
         let transaction = Transaction {
             time_ms: 0,
-            actor: Actor::Ensemble,
-            command: Command::One(op),
+            actor,
+            command,
         };
         let outcome = tree.apply(zxid, &transaction);
         assert!(outcome.result.is_ok(), "{transaction:?}: {outcome:?}");
         self.registry.applied(&tree, zxid, &outcome.events);
+        zxid
+    }
+
+    /// Registers an instance of `web` for as long as a new session lives, and catches up.
+    pub(super) fn register_for_session(&self, instance: &str) -> SessionId {
+        let opening = Command::OpenSession {
+            member: 1,
+            password: [0; 16],
+            timeout_ms: 4000,
+        };
+        let attachment = self.perform(Actor::Ensemble, opening);
+        let id = SessionId::new(1, attachment);
+        let actor = Actor::Session {
+            id,
+            attachment,
+            identities: Arc::new([]),
+        };
+        let op = Op::Create {
+            path: format!("/services/web/{instance}").into(),
+            data: Some(bytes("10.0.0.7:80")),
+            acl: Acl::open(),
+            mode: CreateMode::EPHEMERAL,
+        };
+        self.perform(actor, Command::One(op));
+        self.catch_up();
+        id
+    }
+
+    /// Ends a session, as its client does or the leader, and catches up.
+    pub(super) fn end(&self, session: SessionId, is_expired: bool) {
+        let attachment = Zxid(session.0 as u64 & 0xff_ffff);
+        let attachment = is_expired.then_some(attachment);
+        let closing = Command::CloseSession {
+            session,
+            attachment,
+        };
+        self.perform(Actor::Ensemble, closing);
+        self.catch_up();
     }
 
     pub(super) fn catch_up(&self) -> Arc<RoutingTable> {
