@@ -39,6 +39,7 @@ pub use server::{Door, serve};
 
 use crate::ensemble::Ensemble;
 use crate::net::Secret;
+use crate::registry::Registry;
 use crate::routing::RoutingTable;
 use crate::telemetry::Metrics;
 use arc_swap::ArcSwap;
@@ -51,6 +52,8 @@ pub struct AdminState {
     pub metrics: Arc<Metrics>,
     /// The routing table in use.
     pub table: Arc<ArcSwap<RoutingTable>>,
+    /// Who puts it into use, and remembers what was in it.
+    pub registry: Arc<Registry>,
     /// This member of the ensemble.
     pub ensemble: Ensemble,
     /// What the node knows about itself.

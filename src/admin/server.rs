@@ -79,8 +79,8 @@ impl From<TcpListener> for Door {
 pub async fn serve(door: Door, state: AdminState, stop: CancellationToken) {
     let state = Arc::new(state);
     // It must not hold the ensemble, which holds it.
-    let table = Arc::clone(&state.table);
-    let told = move |asked: &[u8]| answer_member(&table.load(), asked);
+    let (table, registry) = (Arc::clone(&state.table), Arc::clone(&state.registry));
+    let told = move |asked: &[u8]| answer_member(&table.load(), &registry, asked);
     state.ensemble.answer_members(Arc::new(told));
     let metrics = state.metrics.clone();
     let refused = move |failure: TlsFailure| metrics.tls.failed("admin", failure.as_str());

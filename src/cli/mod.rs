@@ -4,6 +4,7 @@
 //! zoogate dev | serve            -> node            runs a node (or a whole ensemble) in this process
 //! zoogate zk ls|get|set|..       -> client          one session, one verb, data on stdout
 //! zoogate register SERVICE ..    -> client          one session kept for as long as the process lives
+//! zoogate services, explain WEB  -> admin address   what a node knows of them, and why
 //! zoogate drain|undrain WEB/A    -> admin address   orders about endpoints
 //! zoogate cert ca|node|..        -> net             makes certificates and keys, as files
 //! zoogate cluster members|add|.. -> admin address   the members, and changing them
@@ -28,12 +29,14 @@ mod config_check;
 mod drain;
 mod error;
 mod exit;
+mod explain;
 mod inspect;
 mod migrate;
 mod output;
 mod register;
 mod restore;
 mod signals;
+mod table;
 mod zk;
 
 pub use args::Args;
@@ -85,6 +88,8 @@ fn dispatch(verb: Verb, output: Output) -> Result<ExitCode, CliError> {
             Exit::Ok
         }
         Verb::Register(register) => on_one_thread(register::run(register, output))?,
+        Verb::Services(args) => on_one_thread(explain::services(args, output))?,
+        Verb::Explain(args) => on_one_thread(explain::run(args, output))?,
         Verb::Drain(args) => on_one_thread(drain::run(args, output))?,
         Verb::Undrain(args) => on_one_thread(drain::undo(args, output))?,
         Verb::Cluster(cluster) => on_one_thread(cluster::run(cluster, output))?,

@@ -32,7 +32,9 @@ mod zookeeper;
 pub use error::{ConfigError, ConfigErrors};
 pub use health::{Check, Probe};
 pub use name::{NameError, ServiceName};
-pub use service::{HashKey, SendProxy, ServicePolicy, ServiceSettings, StaticEndpoint, Strategy};
+pub use service::{
+    HashKey, Origin, SendProxy, ServicePolicy, ServiceSettings, StaticEndpoint, Strategy,
+};
 pub use socket::{Keepalive, ListenerSocket};
 pub use tls::{
     AdminTls, CertificateFiles, ClientCertificate, DEFAULT_TRUST_DOMAIN, EnsembleTls, ListenerTls,

@@ -4,6 +4,29 @@ use super::{Check, Keepalive};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+/// Which layer of settings a value comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody set it.
+    #[default]
+    BuiltIn,
+    /// The node's file.
+    File,
+    /// The tree.
+    Tree,
+}
+
+impl Origin {
+    /// As JSON and the command line show it. A published interface.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Origin::BuiltIn => "built-in",
+            Origin::File => "file",
+            Origin::Tree => "tree",
+        }
+    }
+}
+
 /// How a service picks an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Strategy {

@@ -102,6 +102,7 @@ impl Node {
             token,
             metrics: metrics.clone(),
             table: table.clone(),
+            registry: registry.clone(),
             ensemble: ensemble.clone(),
             health: health.clone(),
         };

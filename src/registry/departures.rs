@@ -209,6 +209,7 @@ mod tests {
             instance: instance.into(),
             address: "10.0.0.1:80".into(),
             weight: 1,
+            tier: 0,
             state: Arc::default(),
         };
         endpoint.state.join(Mark {

@@ -8,7 +8,7 @@ use super::reading::{Entry, MAX_INSTANCES, Registered};
 use crate::balance::{
     Availability, Balancer, Candidate, Endpoint, EndpointState, Facts, Mark, Method,
 };
-use crate::config::{ServiceName, ServicePolicy};
+use crate::config::{Origin, ServiceName, ServicePolicy, ServiceSettings};
 use crate::routing::{Aside, Notes, Service, Unparsed};
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,7 +61,10 @@ impl<'a> Assembly<'a> {
         let previous = self.given.previous.services.get(name);
         let policy = self.policy(name);
         let said = said(&policy, registered);
-        let notes = said.notes(&policy, registered, previous);
+        let notes = Notes {
+            strategy_from: self.strategy_origin(name),
+            ..said.notes(&policy, registered, previous)
+        };
         let Said {
             mut wanted,
             unparsed,
@@ -136,6 +139,19 @@ impl<'a> Assembly<'a> {
             .into_iter()
             .flatten()
             .fold(ServicePolicy::default(), ServicePolicy::overlaid)
+    }
+
+    fn strategy_origin(&self, name: &ServiceName) -> Origin {
+        let sets = |layer: &ServiceSettings| layer.strategy.is_some();
+        let (file, tree) = (
+            self.given.file.services.get(name),
+            self.given.settings.valid(name),
+        );
+        match (file.is_some_and(sets), tree.is_some_and(sets)) {
+            (_, true) => Origin::Tree,
+            (true, false) => Origin::File,
+            (false, false) => Origin::BuiltIn,
+        }
     }
 
     /// The endpoint of the table: the very one of the previous if it is the same, and in any case with the state
@@ -352,6 +368,7 @@ impl<'r> Said<'r> {
             drains,
             misread,
             aside: self.aside.clone(),
+            strategy_from: Origin::default(),
         }
     }
 }

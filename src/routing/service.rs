@@ -2,7 +2,7 @@
 
 use super::Drain;
 use crate::balance::{Balancer, Endpoint};
-use crate::config::{ServiceName, ServicePolicy};
+use crate::config::{Origin, ServiceName, ServicePolicy};
 use crate::telemetry::ServiceMetrics;
 use std::sync::Arc;
 
@@ -34,6 +34,8 @@ pub struct Notes {
     pub misread: Vec<Unparsed>,
     /// Registrations that say of themselves that they do not serve.
     pub aside: Vec<Aside>,
+    /// Where the service's strategy comes from.
+    pub strategy_from: Origin,
 }
 
 impl Notes {

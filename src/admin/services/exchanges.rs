@@ -6,7 +6,8 @@
 //!   {"number":2,"name":"n2","error":"it does not answer: .."}]}
 //! ```
 //! `zxid` is the transaction that the routing table there reflects: a node whose table is older than an order may still
-//! pick the endpoint. `state` is null where the table has no such endpoint.
+//! pick the endpoint. `state` is null where the table has no such endpoint; exchanges with what
+//! it was before it left are counted all the same.
 
 use super::Named;
 use crate::admin::AdminState;
@@ -14,11 +15,11 @@ use crate::admin::reply::done;
 use crate::admin::routes::Page;
 use crate::ensemble::MemberAnswer;
 use crate::net::now_ms;
+use crate::registry::Registry;
 use crate::routing::RoutingTable;
 use hyper::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::sync::atomic::Ordering;
 
 /// What one node asks the others.
 #[derive(Serialize, Deserialize)]
@@ -35,16 +36,21 @@ struct Exchanges {
     state: Option<String>,
 }
 
-/// Answers what the admin door of another node asks, from this node's routing table; `None` if it makes no sense.
-pub(in crate::admin) fn answer_member(table: &RoutingTable, question: &[u8]) -> Option<Vec<u8>> {
+/// Answers what the admin door of another node asks, from what this node knows; `None` if it makes no sense.
+pub(in crate::admin) fn answer_member(
+    table: &RoutingTable,
+    registry: &Registry,
+    question: &[u8],
+) -> Option<Vec<u8>> {
     let Question::Exchanges { service, instance } = serde_json::from_slice(question).ok()?;
+    let active = registry.active(&service, &instance);
     let service = table.service(&service);
     let mut endpoints = service.iter().flat_map(|service| &service.endpoints);
     let endpoint = endpoints.find(|endpoint| *endpoint.instance == *instance);
     let state = endpoint.map(|endpoint| endpoint.state.facts().condition(now_ms(), 0).as_str());
     let exchanges = Exchanges {
         zxid: table.version,
-        active: endpoint.map_or(0, |e| e.state.active.load(Ordering::Relaxed)),
+        active,
         state: state.map(str::to_owned),
     };
     serde_json::to_vec(&exchanges).ok()

@@ -3,6 +3,8 @@
 //! | request | does | answers |
 //! |---|---|---|
 //! | `GET /v1/services` | | all of them: see `list` |
+//! | `GET /v1/services/web` | | one, with everything that explains it: see `show` |
+//! | `GET /v1/services/web/endpoints/a`, `/v1/services/web/a` | | one of its instances, also one that is not there any more |
 //! | `POST /v1/services/web/endpoints/a/drain` `{"deadline":"30s","by":"ann"}` | the endpoint gets nothing new, on every node; what is under way has `deadline`, or else the service's `drain_timeout` | `{"zxid":99,..}`: see `orders` |
 //! | `POST /v1/services/web/endpoints/a/undrain` | takes that back | the same |
 //! | `GET /v1/services/web/endpoints/a/exchanges` | asks every node | how many exchanges each has with the endpoint: see `exchanges` |
@@ -16,6 +18,8 @@ mod exchanges;
 mod known;
 pub(super) mod list;
 mod orders;
+mod show;
+mod why;
 
 pub(super) use exchanges::answer_member;
 
@@ -40,6 +44,8 @@ struct Named {
 #[derive(Debug, PartialEq, Eq)]
 enum Place {
     All,
+    Service(String),
+    Instance(Named),
     Exchanges(Named),
     Drain(Named),
     Undrain(Named),
@@ -52,24 +58,32 @@ pub(super) async fn answer(state: &AdminState, asked: &Asked, rest: &str) -> Pag
     let is_post = asked.method == Method::POST;
     let place = Place::of(rest);
     match &place {
-        Place::All if is_read => return found(JSON, list::page(&state.table.load())),
-        Place::All | Place::Exchanges(_) if !is_read => return wrong_method("GET, HEAD"),
-        Place::Drain(_) | Place::Undrain(_) if !is_post => return wrong_method("POST"),
         Place::Nothing => {
             let why = format!("no page {:?}", asked.path);
             return failed(StatusCode::NOT_FOUND, "not-found", &why);
         }
+        Place::Drain(_) | Place::Undrain(_) if !is_post => return wrong_method("POST"),
+        Place::Drain(_) | Place::Undrain(_) => {}
+        _ if !is_read => return wrong_method("GET, HEAD"),
         _ => {}
     }
-    let foreign = access::refuse_foreign(asked);
-    if let Some(refusal) = foreign.or_else(|| access::refuse(asked, state.token.as_deref())) {
+    let foreign = || access::refuse_foreign(asked);
+    let stranger = || foreign().or_else(|| access::refuse(asked, state.token.as_deref()));
+    let refusal = match &place {
+        Place::All | Place::Nothing => None,
+        Place::Service(_) | Place::Instance(_) => foreign(),
+        Place::Exchanges(_) | Place::Drain(_) | Place::Undrain(_) => stranger(),
+    };
+    if let Some(refusal) = refusal {
         return refusal;
     }
-    match place {
-        Place::Drain(named) => orders::drain(state, asked, &named).await,
-        Place::Undrain(named) => orders::undrain(state, asked, &named).await,
-        Place::Exchanges(named) => exchanges::page(state, &named).await,
+    match &place {
         Place::All | Place::Nothing => found(JSON, list::page(&state.table.load())),
+        Place::Service(name) => show::service(state, name),
+        Place::Instance(named) => show::instance(state, named),
+        Place::Exchanges(named) => exchanges::page(state, named).await,
+        Place::Drain(named) => orders::drain(state, asked, named).await,
+        Place::Undrain(named) => orders::undrain(state, asked, named).await,
     }
 }
 
@@ -87,6 +101,11 @@ impl Place {
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         match segments.as_slice() {
             [] => Place::All,
+            [service] if !service.is_empty() => Place::Service((*service).into()),
+            [service, "endpoints", instance] => Place::Instance(named(service, instance)),
+            [service, instance] if !instance.is_empty() => {
+                Place::Instance(named(service, instance))
+            }
             [service, "endpoints", instance, "drain"] => Place::Drain(named(service, instance)),
             [service, "endpoints", instance, "undrain"] => Place::Undrain(named(service, instance)),
             [service, "endpoints", instance, "exchanges"] => {
@@ -110,6 +129,10 @@ mod tests {
         for (rest, place) in [
             ("", Place::All),
             ("/", Place::Nothing),
+            ("/web", Place::Service("web".into())),
+            ("/web/", Place::Nothing),
+            ("/web/a", Place::Instance(named("web", "a"))),
+            ("/web/endpoints/a", Place::Instance(named("web", "a"))),
             ("/web/endpoints/a/drain", Place::Drain(named("web", "a"))),
             (
                 "/a%20b/endpoints/10.0.0.1:80/undrain",

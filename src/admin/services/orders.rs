@@ -27,7 +27,6 @@ use hyper::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, UNIX_EPOCH};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -181,14 +180,12 @@ fn outcome(state: &AdminState, named: &Named, zxid: Zxid) -> Page {
     let service = table.service(&named.service);
     let drain = service.and_then(|service| service.notes.drain(&named.instance));
     let by = drain.map_or(Vec::new(), |drain| drain.words());
-    let mut endpoints = service.iter().flat_map(|service| &service.endpoints);
-    let endpoint = endpoints.find(|endpoint| *endpoint.instance == *named.instance);
     let page = json!({
         "zxid": zxid.0,
         "service": named.service,
         "instance": named.instance,
         "drained_by": by,
-        "active": endpoint.map_or(0, |e| e.state.active.load(Ordering::Relaxed)),
+        "active": state.registry.active(&named.service, &named.instance),
     });
     done(StatusCode::OK, &page)
 }

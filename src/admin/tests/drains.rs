@@ -138,10 +138,10 @@ async fn what_makes_no_sense_is_refused_and_says_what_there_is() {
             "the body is not what is expected here: unknown field `deadline`, there are no fields at line 1 column 11",
         ),
         (
-            "/v1/services/web/fly",
+            "/v1/services/web/fly/high",
             "",
             404,
-            r#"no page "/v1/services/web/fly""#,
+            r#"no page "/v1/services/web/fly/high""#,
         ),
         ("/v1/services", "", 405, "only GET, HEAD here"),
     ] {

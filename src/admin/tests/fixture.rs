@@ -74,6 +74,7 @@ impl Node {
         let state = AdminState {
             metrics,
             table,
+            registry: Arc::clone(&registry),
             ensemble,
             health: Arc::new(Health::default()),
             commands: commands(),

@@ -1,5 +1,6 @@
 //! The pages by themselves, and the server against clients that behave badly.
 mod drains;
+mod explained;
 mod fixture;
 mod pages;
 mod routes;

@@ -17,7 +17,7 @@ Examples:
   zoogate undrain web/a
 
 An endpoint is SERVICE/INSTANCE, where INSTANCE is the name of its znode below /services/SERVICE, or HOST:PORT of \
-an endpoint from the settings; the page /v1/services lists them. The order is the znode \
+an endpoint from the settings; `zoogate explain SERVICE` lists them. The order is the znode \
 /zoogate/admin/SERVICE/INSTANCE: it holds on every node, until it is taken back, whether the instance is \
 registered or not.
 

@@ -4,6 +4,7 @@ mod backup;
 mod cert;
 mod cluster;
 mod drain;
+mod explain;
 mod migrate;
 mod register;
 mod values;
@@ -14,6 +15,7 @@ pub(super) use backup::{BackupArgs, InspectArgs, RestoreArgs};
 pub(super) use cert::{AuthorityArgs, CertArgs, CertVerb, ClientCertArgs, NodeCertArgs};
 pub(super) use cluster::{ClusterArgs, ClusterVerb};
 pub(super) use drain::{DrainArgs, Target, UndrainArgs};
+pub(super) use explain::{ExplainArgs, Form, ServicesArgs, ShowArgs, Subject};
 pub(super) use migrate::{AclMode, ConflictMode, MigrateArgs, Pattern};
 pub(super) use register::RegisterArgs;
 pub(super) use zk::{CreateArgs, GetArgs, ListArgs, RemoveArgs, SetArgs, WatchArgs};
@@ -35,6 +37,7 @@ Examples:
   zoogate dev                                        an ensemble, sample services and traffic, here
   zoogate serve -c /etc/zoogate/zoogate.toml         one node of a real ensemble
   zoogate register web --port 9001 -- ./server       run a server and register it while it answers
+  zoogate explain web                                why each endpoint gets traffic or not
   zoogate drain web/10.0.0.5:8080 --wait             nothing new, and wait until what is under way has ended
   zoogate zk ls -r /services                         what is registered
   zoogate cert node n1 --ca /etc/zoogate/ca          what node n1 needs for TLS
@@ -57,6 +60,10 @@ pub(super) enum Verb {
     Serve(ServeArgs),
     /// Register an endpoint for as long as this process, or the command it runs, lives
     Register(RegisterArgs),
+    /// List the services, as a node sees them
+    Services(ServicesArgs),
+    /// Say why endpoints get traffic or not, since when, and which transaction did it
+    Explain(ExplainArgs),
     /// Have endpoints finish what they have and get nothing new, on every node
     Drain(DrainArgs),
     /// Take a drain back
@@ -164,6 +171,8 @@ mod tests {
             "serve",
             "register",
             "zk",
+            "services",
+            "explain",
             "drain",
             "undrain",
             "config check",
@@ -205,6 +214,9 @@ mod tests {
                 ValueValidation,
             ),
             ("register web --port 80 command", UnknownArgument),
+            ("explain", MissingRequiredArgument),
+            ("explain web/", ValueValidation),
+            ("explain web --output xml", InvalidValue),
             ("drain", MissingRequiredArgument),
             ("drain web", ValueValidation),
             ("drain web/", ValueValidation),

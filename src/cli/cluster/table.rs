@@ -1,5 +1,6 @@
 //! What the members look like to people.
 
+use crate::cli::table::aligned;
 use serde_json::Value;
 
 const HEAD: [&str; 9] = [
@@ -10,17 +11,8 @@ const HEAD: [&str; 9] = [
 pub(super) fn members(survey: &Value) -> Vec<String> {
     let rows = survey["members"].as_array().into_iter().flatten().map(row);
     let head = HEAD.map(str::to_owned);
-    let rows: Vec<[String; 9]> = std::iter::once(head).chain(rows).collect();
-    let widths: Vec<usize> = (0..HEAD.len())
-        .map(|at| rows.iter().map(|row| row[at].chars().count()).max())
-        .map(Option::unwrap_or_default)
-        .collect();
-    let line = |row: &[String; 9]| {
-        let cells = row.iter().zip(&widths);
-        let cells = cells.map(|(cell, width)| format!("{cell:<width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    rows.iter().map(line).collect()
+    let rows = std::iter::once(head).chain(rows);
+    aligned(&rows.map(Vec::from).collect::<Vec<_>>())
 }
 
 fn row(member: &Value) -> [String; 9] {
