@@ -5,7 +5,7 @@
 //! series are exactly the table's. [`Metrics::scrape`] makes this one step for concurrent scrapes.
 
 use crate::ensemble::{Fault, Role, Status};
-use crate::routing::{RoutingTable, Service};
+use crate::routing::{Degradation, RoutingTable, Service};
 use crate::telemetry::{Metrics, panics as panics_of_the_process};
 use crate::tree::Counts;
 use std::collections::HashSet;
@@ -22,6 +22,7 @@ pub(super) fn table(metrics: &Metrics, table: &RoutingTable) {
     metrics.endpoint_connect_failures.reset();
     metrics.service_endpoints.reset();
     metrics.service_queue.reset();
+    metrics.service_degraded.reset();
     metrics.service_unparsed.reset();
     for service in table.services.values() {
         mirror_service(metrics, service);
@@ -61,6 +62,13 @@ fn mirror_service(metrics: &Metrics, service: &Service) {
         .service_queue
         .with_label_values(&[name])
         .set(waiting);
+    for degradation in Degradation::ALL {
+        let is = service.selection.is(degradation);
+        let degraded = &metrics.service_degraded;
+        degraded
+            .with_label_values(&[name, degradation.as_str()])
+            .set(is.into());
+    }
     let (endpoints, unparsed) = (&metrics.service_endpoints, &metrics.service_unparsed);
     endpoints.with_label_values(&[name]).set(wide(picked.len()));
     unparsed

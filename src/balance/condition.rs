@@ -92,7 +92,7 @@ impl Condition {
 pub struct Facts {
     /// It came into the table.
     pub joined: Option<Mark>,
-    /// When its check last found it well again after it had failed.
+    /// When it last came back: its check found it well again, or nobody drains it any more.
     pub recovered_ms: Option<u64>,
     /// It is drained; until then exchanges under way may go on.
     pub drained: Option<Mark>,
@@ -161,6 +161,8 @@ impl Facts {
         let ejection_ended = self.ejected.and_then(|(mark, _)| mark.until_ms);
         let ejection_ended = ejection_ended.filter(|until| *until <= now_ms);
         let joined = self.joined.map(|mark| mark.since_ms);
+        // Of one that was there before this node looked, nobody knows since when.
+        let joined = joined.filter(|since| *since > 1);
         joined.max(self.recovered_ms).max(ejection_ended)
     }
 

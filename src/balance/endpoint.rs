@@ -137,6 +137,13 @@ impl EndpointState {
         self.recorded.failing.clear();
     }
 
+    /// It gets traffic again, after it was drained.
+    pub fn come_back(&self, now_ms: u64) {
+        self.recorded
+            .recovered_ms
+            .store(now_ms.max(1), Ordering::Relaxed);
+    }
+
     /// Its check was taken away: nothing is known by it any more.
     pub fn forget_check(&self) {
         self.recorded.failing.clear();

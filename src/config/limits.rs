@@ -143,9 +143,18 @@ pub const ALPN_BYTES: usize = 255;
 /// Weight of an endpoint. Zero is refused: draining says the same and can be seen.
 pub const WEIGHT: RangeInclusive<u64> = 1..=u16::MAX as u64;
 
+/// Tier of an endpoint: what fits 8 bits. More than a few are hard to reason about, and cost nothing.
+pub const TIER: RangeInclusive<u64> = 0..=u8::MAX as u64;
+
 /// Load of an endpoint relative to the average, in percent. At 100 there would be room for none but the least loaded;
 /// at 101 some ten thousand endpoints may be looked at for one pick. Above ten times, nothing is bounded.
 pub const LOAD_FACTOR: RangeInclusive<u16> = 101..=1000;
+
+/// Percent of endpoints that must be left for their health to matter.
+pub const PANIC_THRESHOLD: RangeInclusive<u64> = 0..=100;
+
+/// Time over which a new endpoint comes to its weight. Zero is at once; an hour is past any warming up.
+pub const SLOW_START: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(60 * 60);
 
 /// Members to ask for admission: as many as there can be voters.
 pub const JOIN_CONTACTS: usize = 7;
@@ -234,7 +243,8 @@ const _: () = assert!(
     6 * super::DEFAULT_HEARTBEAT.as_millis()
         < SESSION_MIN_TICKS as u128 * super::DEFAULT_TICK_TIME.as_millis()
 );
-// A weight is kept in 16 bits.
+// A weight is kept in 16 bits, a tier and a percentage in 8.
+const _: () = assert!(*TIER.end() <= u8::MAX as u64 && *PANIC_THRESHOLD.end() <= u8::MAX as u64);
 const _: () = assert!(*WEIGHT.end() <= u16::MAX as u64 && *WEIGHT.start() > 0);
 // An ensemble of one is legal, and the largest has a majority that is not everybody.
 const _: () = assert!(*MEMBERS.start() == 1 && *MEMBERS.end() % 2 == 1);

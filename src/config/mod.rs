@@ -33,7 +33,7 @@ pub use error::{ConfigError, ConfigErrors};
 pub use health::{Check, Probe};
 pub use name::{NameError, ServiceName};
 pub use service::{
-    HashKey, Origin, SendProxy, ServicePolicy, ServiceSettings, StaticEndpoint, Strategy,
+    HashKey, OnEmpty, Origin, SendProxy, ServicePolicy, ServiceSettings, StaticEndpoint, Strategy,
 };
 pub use socket::{Keepalive, ListenerSocket};
 pub use tls::{

@@ -1,6 +1,6 @@
 //! What can be set for a service, as an overlay ([`ServiceSettings`]) and resolved ([`ServicePolicy`]).
 
-use super::{Check, Keepalive};
+use super::{Check, Keepalive, ServiceName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -127,6 +127,31 @@ impl SendProxy {
     ];
 }
 
+/// What becomes of traffic to a service without endpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OnEmpty {
+    /// It is refused.
+    Reject,
+    /// When the last registrations vanish, their endpoints stay in use until others come.
+    KeepLast,
+    /// Another service takes it.
+    Backup,
+}
+
+impl OnEmpty {
+    /// All of them.
+    pub const ALL: [OnEmpty; 3] = [OnEmpty::Reject, OnEmpty::KeepLast, OnEmpty::Backup];
+
+    /// As written in settings.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            OnEmpty::Reject => "reject",
+            OnEmpty::KeepLast => "keep-last",
+            OnEmpty::Backup => "backup",
+        }
+    }
+}
+
 /// An endpoint written in the settings rather than registered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StaticEndpoint {
@@ -134,6 +159,8 @@ pub struct StaticEndpoint {
     pub address: String,
     /// Share of traffic relative to its neighbours, 1 to 65,535; default 1.
     pub weight: u16,
+    /// Its tier, 0 to 255; default 0.
+    pub tier: u8,
 }
 
 /// One layer of settings of a service: only what that layer says. Later layers win key by key.
@@ -145,6 +172,14 @@ pub struct ServiceSettings {
     pub hash_key: Option<HashKey>,
     /// `load_factor`, in percent
     pub load_factor: Option<u16>,
+    /// `slow_start`
+    pub slow_start: Option<Duration>,
+    /// `panic_threshold`, in percent
+    pub panic_threshold: Option<u8>,
+    /// `on_empty`
+    pub on_empty: Option<OnEmpty>,
+    /// `backup`
+    pub backup: Option<ServiceName>,
     /// `connect_timeout`
     pub connect_timeout: Option<Duration>,
     /// `response_timeout`
@@ -186,6 +221,15 @@ pub struct ServicePolicy {
     pub hash_key: HashKey,
     /// Most load of an endpoint with [`Strategy::ConsistentHash`], in percent of the average; 0 for any.
     pub load_factor: u16,
+    /// Time over which the weight of a new or recovered endpoint grows to what it is; zero for no time.
+    pub slow_start: Duration,
+    /// Percent of a tier's endpoints below which it does not matter any more what is known of their health; 0 for
+    /// never.
+    pub panic_threshold: u8,
+    /// What becomes of traffic while there are no endpoints.
+    pub on_empty: OnEmpty,
+    /// The service that takes it, with [`OnEmpty::Backup`].
+    pub backup: Option<ServiceName>,
     /// Longest wait for a connection to an endpoint.
     pub connect_timeout: Duration,
     /// Longest wait for the head of a response once the request was sent.
@@ -224,6 +268,10 @@ impl Default for ServicePolicy {
             strategy: Strategy::RoundRobin,
             hash_key: HashKey::ClientAddress,
             load_factor: 0,
+            slow_start: Duration::ZERO,
+            panic_threshold: 50,
+            on_empty: OnEmpty::KeepLast,
+            backup: None,
             connect_timeout: Duration::from_secs(1),
             response_timeout: Duration::from_secs(60),
             idle_timeout: Duration::from_secs(300),
@@ -253,6 +301,9 @@ impl ServicePolicy {
             strategy,
             hash_key,
             load_factor,
+            slow_start,
+            panic_threshold,
+            on_empty,
             connect_timeout,
             response_timeout,
             idle_timeout,
@@ -269,6 +320,9 @@ impl ServicePolicy {
             weights,
             drain
         );
+        if layer.backup.is_some() {
+            self.backup.clone_from(&layer.backup);
+        }
         self
     }
 }

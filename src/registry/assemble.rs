@@ -86,8 +86,8 @@ pub struct Assembled {
 pub struct Effects {
     /// Endpoints that were not in the table before.
     pub(super) join: Vec<(Arc<EndpointState>, Mark)>,
-    /// Endpoints in use again.
-    pub(super) restore: Vec<Arc<EndpointState>>,
+    /// Endpoints in use again, and since when.
+    pub(super) restore: Vec<(Arc<EndpointState>, u64)>,
     /// Endpoints that get no new exchanges: since when, by which transaction, and when those under way end.
     pub(super) retire: Vec<(Arc<EndpointState>, Mark, u64)>,
     /// Endpoints that are not in the table any more.
@@ -105,7 +105,10 @@ impl Effects {
         for (state, mark) in &self.join {
             state.join(*mark);
         }
-        self.restore.iter().for_each(|state| state.restore());
+        for (state, now_ms) in &self.restore {
+            state.restore();
+            state.come_back(*now_ms);
+        }
     }
 
     /// To be called after the table is put into use: before, the old one would still pick retired endpoints.

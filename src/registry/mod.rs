@@ -13,6 +13,8 @@
 //! | `settings` | the tree's layer of settings |
 //! | `order`, `drains` | what operators want of instances; who wants which drained |
 //! | `assemble`, `service` | from all that to a table; pure |
+//! | `wanted` | what registrations, settings and operators ask for |
+//! | `eligible` | who gets traffic and how much: tiers, panic, slow start; pure |
 //! | `departed` | endpoints that may come back |
 //! | `departures` | why those that are not there any more have gone |
 //! | `dirty`, `due`, `follow` | the loop |
@@ -26,6 +28,7 @@ mod departures;
 mod dirty;
 mod drains;
 mod due;
+mod eligible;
 mod follow;
 pub mod layout;
 pub mod order;
@@ -33,6 +36,7 @@ pub mod payload;
 pub mod reading;
 mod service;
 mod settings;
+mod wanted;
 
 pub use assemble::{Assembled, Effects, FileLayer, Given, assemble};
 pub use change::{Change, What};

@@ -2,14 +2,12 @@
 
 use super::assemble::{Effects, Given};
 use super::change::{Change, What};
-use super::drains;
-use super::payload::{self, Status};
-use super::reading::{Entry, MAX_INSTANCES, Registered};
-use crate::balance::{
-    Availability, Balancer, Candidate, Endpoint, EndpointState, Facts, Mark, Method,
-};
-use crate::config::{Origin, ServiceName, ServicePolicy, ServiceSettings};
-use crate::routing::{Aside, Notes, Service, Unparsed};
+use super::eligible::{self, Contender, Eligible};
+use super::reading::Registered;
+use super::wanted::{Said, Wanted, apply, said};
+use crate::balance::{Balancer, Candidate, Endpoint, EndpointState, Facts, Mark, Method};
+use crate::config::{OnEmpty, Origin, ServiceName, ServicePolicy, ServiceSettings};
+use crate::routing::{Notes, Selection, Service, Unparsed};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,30 +18,6 @@ pub(super) struct Assembly<'a> {
     pub(super) changes: Vec<Change>,
     /// Of each service that was looked at: when it changes by time alone, if it does.
     pub(super) due: Vec<(ServiceName, Option<u64>)>,
-}
-
-/// An endpoint as the tree or the settings want it.
-struct Wanted {
-    instance: Arc<str>,
-    address: Arc<str>,
-    weight: u16,
-    /// The transaction that registered it, if one did.
-    created: Option<u64>,
-    /// The transaction that last changed its registration, if one did.
-    changed: Option<u64>,
-    /// How long its exchanges may go on, if it is drained.
-    drain: Option<Duration>,
-    /// They get this time once more, whatever they had.
-    is_renewed: bool,
-}
-
-/// What registrations and settings say of a service, read; each list in the order of the instances' names.
-struct Said<'r> {
-    wanted: Vec<Wanted>,
-    unparsed: Vec<Unparsed>,
-    aside: Vec<Aside>,
-    /// Whose registrations ask for a drain.
-    asking: Vec<&'r Arc<str>>,
 }
 
 impl<'a> Assembly<'a> {
@@ -70,6 +44,7 @@ impl<'a> Assembly<'a> {
             unparsed,
             ..
         } = said;
+        let kept_since_ms = self.keep(&policy, &notes, previous, &mut wanted);
         apply(&policy, &notes, previous, &mut wanted);
         let mut endpoints = Vec::with_capacity(wanted.len());
         let mut facts = Vec::with_capacity(wanted.len());
@@ -79,10 +54,11 @@ impl<'a> Assembly<'a> {
             endpoints.push(endpoint);
             facts.push(known);
         }
-        let live = in_use(&endpoints, &facts, self.given.now_ms);
-        let changes = facts.iter();
-        let changes = changes.filter_map(|f| f.changes_at(self.given.now_ms, 0));
-        self.due.push((name.clone(), changes.min()));
+        let Eligible { scales, tiers } = self.choose(name, &policy, &endpoints, &facts);
+        let selection = Selection {
+            tiers,
+            kept_since_ms,
+        };
         if let Some(service) = previous {
             let stays = |old: &&Arc<Endpoint>| {
                 at(&endpoints, &old.instance).is_some_and(|new| new.address == old.address)
@@ -92,7 +68,8 @@ impl<'a> Assembly<'a> {
             }
             if service.policy == policy
                 && same(&service.endpoints, &endpoints)
-                && same(service.balancer.endpoints(), &live)
+                && picks_same(service, &scales)
+                && service.selection == selection
                 && service.unparsed == unparsed
                 && service.notes == notes
             {
@@ -106,18 +83,74 @@ impl<'a> Assembly<'a> {
             name: name.clone(),
             balancer: Balancer::new(
                 Method::from(&policy),
-                live.into_iter().map(Candidate::from).collect(),
+                candidates(&endpoints, &scales),
                 previous.map(|s| &s.balancer),
             ),
             policy,
             endpoints,
             unparsed,
+            selection,
             notes,
             metrics: match previous {
                 Some(service) => Arc::clone(&service.metrics),
                 None => Arc::new(self.given.metrics.service(name.as_str())),
             },
         })
+    }
+
+    /// Who gets traffic, after noting when that changes by time alone.
+    fn choose(
+        &mut self,
+        name: &ServiceName,
+        policy: &ServicePolicy,
+        endpoints: &[Arc<Endpoint>],
+        facts: &[Facts],
+    ) -> Eligible {
+        let now_ms = self.given.now_ms;
+        let slow_start_ms = u64::try_from(policy.slow_start.as_millis()).unwrap_or(u64::MAX);
+        let contender = |(endpoint, facts): (&Arc<Endpoint>, &Facts)| Contender {
+            tier: endpoint.tier,
+            weight: match policy.strategy.knows_weights() {
+                true => endpoint.weight,
+                false => 1,
+            },
+            availability: facts.condition(now_ms, slow_start_ms).availability(),
+            step: eligible::step(facts.in_use_since(now_ms), slow_start_ms, now_ms),
+        };
+        let contenders: Vec<Contender> = endpoints.iter().zip(facts).map(contender).collect();
+        let due = facts.iter();
+        let due = due.filter_map(|facts| eligible::due(facts, slow_start_ms, now_ms));
+        self.due.push((name.clone(), due.min()));
+        eligible::choose(&contenders, policy.panic_threshold)
+    }
+
+    /// Wants the endpoints of the previous table, if the last registrations have vanished and the settings say so;
+    /// then also since when. One that was drained before it vanished was meant to go.
+    fn keep(
+        &self,
+        policy: &ServicePolicy,
+        notes: &Notes,
+        previous: Option<&Arc<Service>>,
+        wanted: &mut Vec<Wanted>,
+    ) -> Option<u64> {
+        // Who says of itself that it does not serve has not vanished.
+        let is_empty = wanted.is_empty() && notes.aside.is_empty();
+        let previous = previous.filter(|_| is_empty && policy.on_empty == OnEmpty::KeepLast)?;
+        let in_use = previous.endpoints.iter();
+        let in_use = in_use.filter(|endpoint| endpoint.state.retire_at().is_none());
+        wanted.extend(in_use.map(|endpoint| Wanted {
+            tier: endpoint.tier,
+            ..Wanted::new(
+                &endpoint.instance,
+                Arc::clone(&endpoint.address),
+                endpoint.weight,
+            )
+        }));
+        let since_ms = previous
+            .selection
+            .kept_since_ms
+            .unwrap_or(self.given.now_ms);
+        (!wanted.is_empty()).then_some(since_ms)
     }
 
     /// The service is gone, and with it all its endpoints.
@@ -163,7 +196,9 @@ impl<'a> Assembly<'a> {
         before: Option<&Arc<Endpoint>>,
     ) -> Arc<Endpoint> {
         let state = match before.filter(|old| old.address == wanted.address) {
-            Some(old) if old.weight == wanted.weight => return Arc::clone(old),
+            Some(old) if (old.weight, old.tier) == (wanted.weight, wanted.tier) => {
+                return Arc::clone(old);
+            }
             Some(old) => Arc::clone(&old.state),
             None => self
                 .given
@@ -175,7 +210,7 @@ impl<'a> Assembly<'a> {
             instance: Arc::clone(&wanted.instance),
             address: Arc::clone(&wanted.address),
             weight: wanted.weight,
-            tier: 0,
+            tier: wanted.tier,
             state,
         })
     }
@@ -194,7 +229,11 @@ impl<'a> Assembly<'a> {
         let was_retired = endpoint.state.retire_at().is_some();
         let address = || Arc::clone(&endpoint.address);
         if is_new {
-            let joined = self.mark(wanted.created);
+            let mut joined = self.mark(wanted.created);
+            if self.given.previous.version == 0 {
+                // It was there before this node was: nobody knows since when, and nothing warms up.
+                joined.since_ms = 1;
+            }
             facts.joined = Some(joined);
             self.effects
                 .join
@@ -214,7 +253,9 @@ impl<'a> Assembly<'a> {
             }
             (None, true) => {
                 facts.drained = None;
-                self.effects.restore.push(Arc::clone(&endpoint.state));
+                facts.recovered_ms = Some(self.given.now_ms);
+                let restored = (Arc::clone(&endpoint.state), self.given.now_ms);
+                self.effects.restore.push(restored);
                 if !is_new {
                     self.note(service, &endpoint.instance, What::Restored(address()));
                 }
@@ -286,141 +327,31 @@ impl<'a> Assembly<'a> {
     }
 }
 
-/// Reads what registrations and settings ask for. A registration hides a static endpoint of the same name.
-fn said<'r>(policy: &ServicePolicy, registered: &'r Registered) -> Said<'r> {
-    let mut said = Said {
-        wanted: Vec::with_capacity(registered.entries.len() + policy.endpoints.len()),
-        unparsed: Vec::new(),
-        aside: Vec::new(),
-        asking: Vec::new(),
+/// Those of the endpoints whose scale is not 0.
+fn candidates(endpoints: &[Arc<Endpoint>], scales: &[u32]) -> Vec<Candidate> {
+    let chosen = endpoints
+        .iter()
+        .zip(scales)
+        .filter(|(_, scale)| **scale > 0);
+    let candidate = |(endpoint, scale): (&Arc<Endpoint>, &u32)| Candidate {
+        endpoint: Arc::clone(endpoint),
+        scale: *scale,
     };
-    for entry in &registered.entries {
-        said.read(entry);
-    }
-    let is_aside = |name: &str| said.aside.iter().any(|aside| *aside.instance == *name);
-    let fixed = policy.endpoints.iter().filter(|e| !is_aside(&e.address));
-    let fixed: Vec<Wanted> = fixed
-        .map(|endpoint| {
-            let address: Arc<str> = endpoint.address.as_str().into();
-            Wanted::new(&address, Arc::clone(&address), endpoint.weight)
-        })
-        .collect();
-    said.wanted.extend(fixed);
-    // Stable, so that of two with one name the registration comes first and stays.
-    said.wanted.sort_by(|a, b| a.instance.cmp(&b.instance));
-    said.wanted
-        .dedup_by(|later, first| later.instance == first.instance);
-    said.aside.sort_by(|a, b| a.instance.cmp(&b.instance));
-    said.unparsed.sort_by(|a, b| a.instance.cmp(&b.instance));
-    if registered.omitted > 0 {
-        said.unparsed.push(Unparsed {
-            instance: "*".into(),
-            reason: format!(
-                "{} more registrations are not used; expected at most {MAX_INSTANCES} of one service",
-                registered.omitted
-            ),
-        });
-    }
-    said
+    chosen.map(candidate).collect()
 }
 
-impl<'r> Said<'r> {
-    /// Reads one registration.
-    fn read(&mut self, entry: &'r Entry) {
-        let instance = &entry.instance;
-        let registration = match payload::parse(instance, &entry.data) {
-            Ok(registration) => registration,
-            Err(error) => {
-                return self.unparsed.push(Unparsed {
-                    instance: Arc::clone(instance),
-                    reason: error.to_string(),
-                });
-            }
-        };
-        let address = registration.address.into();
-        match registration.status {
-            Status::Up => {}
-            Status::Draining => self.asking.push(instance),
-            Status::Starting | Status::Stopped => {
-                return self.aside.push(Aside {
-                    instance: Arc::clone(instance),
-                    address,
-                    is_starting: registration.status == Status::Starting,
-                });
-            }
-        }
-        self.wanted.push(Wanted {
-            created: Some(entry.created.0),
-            changed: Some(entry.changed.0),
-            ..Wanted::new(instance, address, registration.weight)
-        });
-    }
-
-    fn notes(
-        &self,
-        policy: &ServicePolicy,
-        registered: &Registered,
-        previous: Option<&Arc<Service>>,
-    ) -> Notes {
-        let asking = self.asking.iter().copied();
-        let (drains, misread) = drains::gather(policy, registered, asking, previous);
-        Notes {
-            drains,
-            misread,
-            aside: self.aside.clone(),
-            strategy_from: Origin::default(),
-        }
-    }
-}
-
-/// Lays what settings and operators want over what was registered.
-fn apply(
-    policy: &ServicePolicy,
-    notes: &Notes,
-    previous: Option<&Arc<Service>>,
-    wanted: &mut [Wanted],
-) {
-    for wanted in wanted {
-        let weight = policy.weights.get(&*wanted.instance);
-        wanted.weight = *weight.unwrap_or(&wanted.weight);
-        if let Some(drain) = notes.drain(&wanted.instance) {
-            let deadline = drain.order.as_ref().and_then(|order| order.deadline);
-            wanted.drain = Some(deadline.unwrap_or(policy.drain_timeout));
-            let registered = wanted.changed.filter(|_| drain.registration);
-            wanted.changed = drain.zxid.or(registered);
-            wanted.is_renewed = drains::is_renewed(drain, previous);
-        }
-    }
-}
-
-impl Wanted {
-    fn new(instance: &Arc<str>, address: Arc<str>, weight: u16) -> Wanted {
-        Wanted {
-            instance: Arc::clone(instance),
-            address,
-            weight,
-            created: None,
-            changed: None,
-            drain: None,
-            is_renewed: false,
-        }
-    }
-}
-
-/// Those that get traffic; if there are none, those that get it in need.
-fn in_use(endpoints: &[Arc<Endpoint>], facts: &[Facts], now_ms: u64) -> Vec<Arc<Endpoint>> {
-    let those = |wanted: Availability| -> Vec<Arc<Endpoint>> {
-        let all = endpoints.iter().zip(facts);
-        let is_wanted = |facts: &Facts| facts.condition(now_ms, 0).availability() == wanted;
-        all.filter(|(_, facts)| is_wanted(facts))
-            .map(|(endpoint, _)| Arc::clone(endpoint))
-            .collect()
+/// Whether a service picks among its endpoints by these scales.
+fn picks_same(service: &Service, scales: &[u32]) -> bool {
+    let now = candidates(&service.endpoints, scales);
+    let picked = service
+        .balancer
+        .endpoints()
+        .iter()
+        .zip(service.balancer.scales());
+    let is_same = |(now, (endpoint, scale)): (&Candidate, (&Arc<Endpoint>, &u32))| {
+        now.scale == *scale && Arc::ptr_eq(&now.endpoint, endpoint)
     };
-    let in_use = those(Availability::InUse);
-    match in_use.is_empty() {
-        true => those(Availability::InNeed),
-        false => in_use,
-    }
+    now.len() == service.balancer.endpoints().len() && now.iter().zip(picked).all(is_same)
 }
 
 /// The endpoint of that instance among some in the order of their names.

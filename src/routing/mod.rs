@@ -9,10 +9,12 @@
 //! decision never mixes two tables. Routing allocates nothing and takes no lock.
 mod drain;
 mod rule;
+mod selection;
 mod service;
 mod table;
 
 pub use drain::{Drain, DrainOrder};
 pub use rule::{Asked, Rule};
+pub use selection::{Degradation, Selection, TierUse};
 pub use service::{Aside, Notes, Service, Unparsed};
 pub use table::RoutingTable;

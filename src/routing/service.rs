@@ -1,6 +1,6 @@
 //! A service as the data plane sees it.
 
-use super::Drain;
+use super::{Drain, Selection};
 use crate::balance::{Balancer, Endpoint};
 use crate::config::{Origin, ServiceName, ServicePolicy};
 use crate::telemetry::ServiceMetrics;
@@ -18,6 +18,8 @@ pub struct Service {
     pub endpoints: Vec<Arc<Endpoint>>,
     /// Registrations that cannot be read, with the reason.
     pub unparsed: Vec<Unparsed>,
+    /// How those that get traffic were chosen.
+    pub selection: Selection,
     /// What else is to be known of its instances.
     pub notes: Notes,
     /// Its metrics.

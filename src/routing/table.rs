@@ -1,7 +1,7 @@
 //! The table: everything the data plane decides by.
 
 use super::{Asked, Rule, Service};
-use crate::config::ServiceName;
+use crate::config::{OnEmpty, ServiceName};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -17,11 +17,21 @@ pub struct RoutingTable {
 }
 
 impl RoutingTable {
-    /// The service that a connection or request on `listener` goes to, which asks for this.
+    /// The service that a connection or request on `listener` goes to, which asks for this. If the one that its rule
+    /// names has no endpoint that gets traffic, it may be its backup.
     pub fn route(&self, listener: &str, asked: &Asked<'_>) -> Option<&Arc<Service>> {
         let rules = self.listeners.get(listener)?;
         let rule = rules.iter().find(|rule| rule.matches(asked))?;
-        Some(&rule.service)
+        Some(self.stand_in(&rule.service).unwrap_or(&rule.service))
+    }
+
+    /// The service that takes the traffic of one without endpoints, by its settings. Whether it has any itself is its
+    /// own affair: a chain of backups could be a circle.
+    fn stand_in(&self, service: &Service) -> Option<&Arc<Service>> {
+        let policy = &service.policy;
+        let is_due = policy.on_empty == OnEmpty::Backup && service.balancer.endpoints().is_empty();
+        self.services
+            .get(policy.backup.as_ref().filter(|_| is_due)?)
     }
 
     /// The service of that name.
@@ -35,7 +45,7 @@ mod tests {
     use super::*;
     use crate::balance::Balancer;
     use crate::config::{ServicePolicy, Strategy};
-    use crate::routing::Notes;
+    use crate::routing::{Notes, Selection};
     use crate::telemetry::Metrics;
 
     fn service(name: &str) -> Arc<Service> {
@@ -45,6 +55,7 @@ mod tests {
             balancer: Balancer::new(Strategy::RoundRobin.into(), Vec::new(), None),
             endpoints: Vec::new(),
             unparsed: Vec::new(),
+            selection: Selection::default(),
             notes: Notes::default(),
             metrics: Arc::new(Metrics::new("n1").service(name)),
         })
@@ -126,6 +137,45 @@ mod tests {
             .route("tcp", &Asked::default())
             .map(|s| s.name.as_str());
         assert_eq!(to, Some("db"));
+    }
+
+    #[test]
+    fn a_service_without_endpoints_may_have_another_take_its_traffic() {
+        let mut table = table("tcp", &[(None, None, "db")]);
+        let policy = |on_empty, backup: &str| ServicePolicy {
+            on_empty,
+            backup: Some(ServiceName::new(backup).unwrap()),
+            ..ServicePolicy::default()
+        };
+        let spare = service("spare");
+        table.services.insert(spare.name.clone(), spare);
+        let endpoint = Arc::new(crate::balance::Endpoint {
+            instance: "a".into(),
+            address: "127.0.0.1:1".into(),
+            weight: 1,
+            tier: 0,
+            state: Arc::default(),
+        });
+        for (policy, endpoints, expected) in [
+            (policy(OnEmpty::Backup, "spare"), vec![], "spare"),
+            (
+                policy(OnEmpty::Backup, "spare"),
+                vec![endpoint.into()],
+                "db",
+            ),
+            (policy(OnEmpty::Reject, "spare"), vec![], "db"),
+            (policy(OnEmpty::Backup, "nobody"), vec![], "db"),
+            (policy(OnEmpty::Backup, "db"), vec![], "db"),
+        ] {
+            let db = Service {
+                balancer: Balancer::new(Strategy::Random.into(), endpoints, None),
+                policy,
+                ..Arc::into_inner(service("db")).unwrap()
+            };
+            table.listeners.get_mut("tcp").unwrap()[0].service = Arc::new(db);
+            let to = table.route("tcp", &Asked::default()).unwrap();
+            assert_eq!(to.name.as_str(), expected);
+        }
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub struct Metrics {
     pub service_endpoints: IntGaugeVec,
     /// `zoogate_service_queue`
     pub service_queue: IntGaugeVec,
+    /// `zoogate_service_degraded`
+    pub service_degraded: IntGaugeVec,
     /// `zoogate_service_unparsed`
     pub service_unparsed: IntGaugeVec,
     /// `zoogate_fault`
@@ -93,6 +95,12 @@ impl Metrics {
                 "service_queue",
                 "Exchanges that wait for an endpoint.",
                 SERVICE,
+            ),
+            service_degraded: gauges(
+                &r,
+                "service_degraded",
+                "1 while the service is not served as it is meant to be, by why.",
+                &["service", "reason"],
             ),
             service_unparsed: gauges(
                 &r,

@@ -17,6 +17,7 @@ def test_nobody_registers_before_the_super_user_has_made_room(processes):
     ensemble = Ensemble(processes)
     for node in ensemble.nodes:
         node.zookeeper_keys = KEYS
+        node.services = '[service.web]\non_empty = "reject"\n'
     ensemble.start()
     hosts = ensemble.hosts
     for verb in (["ls", "/"], ["create", "/a"], ["create", "/zookeeper/a"]):

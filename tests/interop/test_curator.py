@@ -20,6 +20,9 @@ RECIPES = [
 
 @pytest.mark.timeout(240)
 def test_curators_recipes_go_on_through_the_loss_of_the_leader(ensemble, processes, figure):
+    client = clients.kazoo(processes, ensemble.hosts)
+    # What leaves is to be gone, although it is the last.
+    clients.put(client, clients.settings_path("curated"), 'on_empty = "reject"\n')
     program = clients.curator(processes, ensemble.hosts)
     program.await_line("begun service discovery", 60)
     # Its service discovery registers below /services: what it announces there is an endpoint.

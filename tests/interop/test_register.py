@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from harness import traffic
+from harness import clients, traffic
 from harness.binary import BINARY
 from harness.endpoints import PROGRAMS
 from harness.ports import free_ports
@@ -15,7 +15,12 @@ from harness.waiting import eventually, seconds_until
 
 @pytest.fixture
 def register(shared, processes):
-    """Starts `zoogate register web`, with the given flags, for an HTTP endpoint called `name`."""
+    """Starts `zoogate register web`, with the given flags, for an HTTP endpoint called `name`.
+
+    Whoever leaves is to be gone, also the last one, which is kept in use by default.
+    """
+    client = clients.kazoo(processes, shared.hosts)
+    clients.put(client, clients.settings_path("web"), 'on_empty = "reject"\n')
 
     def start(name, *flags, command=None):
         (port,) = free_ports(1)
@@ -26,7 +31,8 @@ def register(shared, processes):
         arguments = ["register", "web", *where, *ensemble, *flags, "--", *command]
         return processes.start(f"register-{name}", [BINARY, *arguments])
 
-    return start
+    yield start
+    client.delete(clients.settings_path("web"))
 
 
 def test_command_is_registered_while_it_runs_and_drained_on_term(shared, register, figure):

@@ -10,7 +10,7 @@ use zoogate::balance::{Balancer, Candidate, Endpoint, EndpointState};
 use zoogate::config::{ListenerConfig, Protocol, ServiceName, ServicePolicy};
 use zoogate::net::FrontTls;
 use zoogate::proxy::{Leaving, Means, Proxy, ReloadError, Serving};
-use zoogate::routing::{Notes, RoutingTable, Rule, Service};
+use zoogate::routing::{Notes, RoutingTable, Rule, Selection, Service};
 use zoogate::telemetry::Metrics;
 
 /// What to build.
@@ -143,6 +143,7 @@ impl Traffic {
             policy: self.policy.clone(),
             endpoints: endpoints.to_vec(),
             unparsed: Vec::new(),
+            selection: Selection::default(),
             notes: Notes::default(),
             metrics: Arc::new(self.metrics.service(name)),
         })

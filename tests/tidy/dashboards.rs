@@ -44,6 +44,7 @@ fn known() -> Known {
     ] {
         service.with_label_values(&["s"]);
     }
+    metrics.service_degraded.with_label_values(&["s", "r"]);
     metrics.fault.with_label_values(&["f"]);
     metrics.tls.begin("l", ["r"]);
     for port in [&metrics.tls.expiry, &metrics.tls.insecure] {

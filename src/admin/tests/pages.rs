@@ -5,7 +5,7 @@ use super::super::services::list;
 use crate::balance::{Balancer, Candidate, Endpoint, EndpointState, Lease};
 use crate::config::{ServiceName, ServicePolicy, Strategy};
 use crate::ensemble::{Fault, Role, Status};
-use crate::routing::{Notes, RoutingTable, Service, Unparsed};
+use crate::routing::{Notes, RoutingTable, Selection, Service, Unparsed};
 use crate::telemetry::Metrics;
 use crate::tree::Tree;
 use serde_json::{Value, json};
@@ -50,6 +50,7 @@ fn table(metrics: &Metrics, services: &[Given<'_>]) -> RoutingTable {
             balancer: Balancer::new(Strategy::ConsistentHash.into(), in_use(endpoints), None),
             endpoints: endpoints.to_vec(),
             unparsed: unparsed.collect(),
+            selection: Selection::default(),
             notes: Notes::default(),
             metrics: Arc::new(metrics.service(name.as_str())),
             name: name.clone(),

@@ -80,7 +80,9 @@ fn read_services(services: &mut BTreeMap<ServiceName, ServiceSettings>, value: V
             Err(error) => return value.fail_at(key.span(), error.to_string()),
         };
         let label = format!("[service.{}]", text::as_key(key.get_ref()));
-        let settings = value.section(&label, service::KEYS, as_written)?;
+        let settings = value.section(&label, service::KEYS, |settings, report| {
+            service::checked(settings, key.span(), report)
+        })?;
         services.insert(name, settings);
         Some(())
     });

@@ -83,8 +83,9 @@ impl ServiceSettings {
         let document = syntax::parse(text, source)?;
         let mut report = Report::default();
         let settings = walk::keys(document.get_ref(), 0..0, "", service::KEYS, &mut report);
+        let settings = service::checked(settings, 0..0, &mut report);
         report.verdict(text, source)?;
-        Ok(settings)
+        Ok(settings.expect("settings without faults are settings"))
     }
 }
 

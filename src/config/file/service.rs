@@ -1,15 +1,20 @@
 //! `[service.<name>]`, and the same keys in a service's znode.
 
 use super::{health, socket, text};
+use crate::config::report::Report;
 use crate::config::walk::{Key, Value};
-use crate::config::{HashKey, SendProxy, ServiceSettings, StaticEndpoint, Strategy, limits, words};
+use crate::config::{
+    HashKey, OnEmpty, SendProxy, ServiceSettings, StaticEndpoint, Strategy, limits, words,
+};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// A static endpoint as written, if written as a table.
 #[derive(Default)]
 pub(in crate::config) struct EndpointDraft {
     address: Option<String>,
     weight: Option<u16>,
+    tier: Option<u8>,
 }
 
 pub(super) const KEYS: &[Key<ServiceSettings>] = &[
@@ -21,6 +26,19 @@ pub(super) const KEYS: &[Key<ServiceSettings>] = &[
     }),
     Key::optional("load_factor", |service, value| {
         service.load_factor = value.hundredths_or_zero(limits::LOAD_FACTOR);
+    }),
+    Key::optional("slow_start", |service, value| {
+        service.slow_start = value.duration(limits::SLOW_START);
+    }),
+    Key::optional("panic_threshold", |service, value| {
+        let percent = value.integer(limits::PANIC_THRESHOLD);
+        service.panic_threshold = percent.map(|percent| percent as u8);
+    }),
+    Key::optional("on_empty", |service, value| {
+        service.on_empty = value.parsed(on_empty);
+    }),
+    Key::optional("backup", |service, value| {
+        service.backup = value.parsed(text::service_name);
     }),
     Key::optional("connect_timeout", |service, value| {
         service.connect_timeout = value.duration(limits::CONNECT_TIMEOUT);
@@ -77,7 +95,25 @@ pub(super) const ENDPOINT: &[Key<EndpointDraft>] = &[
         endpoint.address = value.parsed(text::host_port);
     }),
     Key::optional("weight", |endpoint, value| endpoint.weight = weight(value)),
+    Key::optional("tier", |endpoint, value| {
+        endpoint.tier = value.integer(limits::TIER).map(|tier| tier as u8);
+    }),
 ];
+
+/// Checks what must hold between keys of one text; `span` is where the text begins to speak of the service.
+pub(super) fn checked(
+    settings: ServiceSettings,
+    span: Range<usize>,
+    report: &mut Report,
+) -> Option<ServiceSettings> {
+    // Beside each other, so that neither can come to nothing when the other layer changes.
+    if settings.on_empty == Some(OnEmpty::Backup) && settings.backup.is_none() {
+        let message = "on_empty = \"backup\" needs backup = \"SERVICE\" beside it";
+        report.fault(span, message);
+        return None;
+    }
+    Some(settings)
+}
 
 fn read_endpoints(value: Value<'_>) -> Option<Vec<StaticEndpoint>> {
     let mut seen = BTreeSet::new();
@@ -96,7 +132,11 @@ fn read_endpoint(value: Value<'_>, seen: &mut BTreeSet<String>) -> Option<Static
     };
     if !value.is_table() {
         let address = value.parsed(|text| text::host_port(text).and_then(once))?;
-        return Some(StaticEndpoint { address, weight: 1 });
+        return Some(StaticEndpoint {
+            address,
+            weight: 1,
+            tier: 0,
+        });
     }
     let span = value.span();
     value.section("an endpoint", ENDPOINT, |draft, report| {
@@ -104,6 +144,7 @@ fn read_endpoint(value: Value<'_>, seen: &mut BTreeSet<String>) -> Option<Static
             Ok(address) => Some(StaticEndpoint {
                 address,
                 weight: draft.weight.unwrap_or(1),
+                tier: draft.tier.unwrap_or(0),
             }),
             Err(message) => {
                 report.fault(span, message);
@@ -136,6 +177,11 @@ fn weight(value: Value<'_>) -> Option<u16> {
 fn strategy(text: &str) -> Result<Strategy, String> {
     let known = Strategy::ALL.map(|strategy| (strategy.as_str(), strategy));
     words::choice("strategy", text, &known, &[])
+}
+
+fn on_empty(text: &str) -> Result<OnEmpty, String> {
+    let known = OnEmpty::ALL.map(|choice| (choice.as_str(), choice));
+    words::choice("on_empty", text, &known, &[])
 }
 
 fn hash_key(text: &str) -> Result<HashKey, String> {

@@ -77,6 +77,10 @@ fn a_policy_without_settings_is_the_documented_one() {
     assert_eq!(policy.strategy, Strategy::RoundRobin);
     assert_eq!(policy.hash_key, HashKey::ClientAddress);
     assert_eq!(policy.load_factor, 0);
+    assert_eq!(policy.slow_start, Duration::ZERO);
+    assert_eq!(policy.panic_threshold, 50);
+    assert_eq!(policy.on_empty, OnEmpty::KeepLast);
+    assert_eq!(policy.backup, None);
     assert_eq!(policy.connect_timeout, seconds(1));
     assert_eq!(policy.response_timeout, seconds(60));
     assert_eq!(policy.idle_timeout, seconds(300));
@@ -155,6 +159,10 @@ fn settings_in_the_tree_have_the_keys_of_a_service_section() {
         strategy = "consistent-hash"
         hash_key = "header:X-User"
         load_factor = 1.25
+        slow_start = "20s"
+        panic_threshold = 0
+        on_empty = "backup"
+        backup = "spare"
         connect_timeout = "250ms"
         response_timeout = "1m 30s"
         idle_timeout = "1h"
@@ -167,14 +175,15 @@ fn settings_in_the_tree_have_the_keys_of_a_service_section() {
         queue_timeout = "1s"
         max_lifetime = "1day"
         check = { type = "tcp" }
-        endpoints = ["10.0.0.5:80", { address = "[::1]:80", weight = 7 }]
+        endpoints = ["10.0.0.5:80", { address = "[::1]:80", weight = 7, tier = 2 }]
         weights = { "10.0.0.5:80" = 3, web-1 = 65_535 }
         drain = ["web-2"]
     "#;
     let from_tree = ServiceSettings::parse(keys, "/zoogate/config/services/web").unwrap();
-    let endpoint = |address: &str, weight| StaticEndpoint {
+    let endpoint = |address: &str, weight, tier| StaticEndpoint {
         address: address.into(),
         weight,
+        tier,
     };
     assert_eq!(
         from_tree,
@@ -182,6 +191,10 @@ fn settings_in_the_tree_have_the_keys_of_a_service_section() {
             strategy: Some(Strategy::ConsistentHash),
             hash_key: Some(HashKey::Header("x-user".into())),
             load_factor: Some(125),
+            slow_start: Some(seconds(20)),
+            panic_threshold: Some(0),
+            on_empty: Some(OnEmpty::Backup),
+            backup: Some(ServiceName::new("spare").unwrap()),
             connect_timeout: Some(Duration::from_millis(250)),
             response_timeout: Some(seconds(90)),
             idle_timeout: Some(seconds(3600)),
@@ -194,7 +207,10 @@ fn settings_in_the_tree_have_the_keys_of_a_service_section() {
             queue_timeout: Some(seconds(1)),
             max_lifetime: Some(Some(seconds(86_400))),
             check: Some(Some(Check::new(Probe::Tcp))),
-            endpoints: Some(vec![endpoint("10.0.0.5:80", 1), endpoint("[::1]:80", 7)]),
+            endpoints: Some(vec![
+                endpoint("10.0.0.5:80", 1, 0),
+                endpoint("[::1]:80", 7, 2)
+            ]),
             weights: Some([("10.0.0.5:80".into(), 3), ("web-1".into(), 65_535)].into()),
             drain: Some(["web-2".into()].into()),
         }
@@ -255,15 +271,19 @@ fn a_load_factor_is_a_number_of_two_decimals_or_off() {
 #[test]
 fn later_layers_win_key_by_key() {
     let settings = |text: &str| ServiceSettings::parse(text, "f").unwrap();
-    let file =
-        settings("strategy = 'random'\nconnect_timeout = '2s'\ndrain = ['a']\nload_factor = 2");
-    let tree = settings("strategy = 'weighted'\ndrain = []\nload_factor = 0");
+    let file = settings(
+        "strategy = 'random'\nconnect_timeout = '2s'\ndrain = ['a']\nload_factor = 2
+         on_empty = 'backup'\nbackup = 'a'",
+    );
+    let tree = settings("strategy = 'weighted'\ndrain = []\nload_factor = 0\nbackup = 'b'");
     let policy = ServicePolicy::default().overlaid(&file).overlaid(&tree);
     assert_eq!(policy.strategy, Strategy::Weighted, "tree over file");
     assert_eq!(policy.connect_timeout, seconds(2), "file over built-in");
     assert_eq!(policy.idle_timeout, seconds(300), "built-in");
     assert!(policy.drain.is_empty(), "an empty list is a value");
     assert_eq!(policy.load_factor, 0, "off is a value");
+    assert_eq!(policy.on_empty, OnEmpty::Backup);
+    assert_eq!(policy.backup, Some(ServiceName::new("b").unwrap()));
 }
 
 #[test]

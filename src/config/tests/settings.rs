@@ -34,6 +34,30 @@ const WRONG_SETTINGS: &[(&str, &str)] = &[
         "1:15: load_factor must be a number, not a string",
     ),
     (
+        "slow_start = '2h'",
+        "1:14: slow_start must be 0s to 1h; 2h is not",
+    ),
+    (
+        "panic_threshold = 101",
+        "1:19: panic_threshold must be 0 to 100; 101 is not",
+    ),
+    (
+        "on_empty = 'keep'",
+        r#"1:12: unknown on_empty "keep"; known: "reject", "keep-last" and "backup""#,
+    ),
+    (
+        "on_empty = 'backup'",
+        r#"1:1: on_empty = "backup" needs backup = "SERVICE" beside it"#,
+    ),
+    (
+        "backup = 'a/b'",
+        "1:10: service name \"a/b\" is '.', '..' or has a '/' or a control character",
+    ),
+    (
+        "endpoints = [{ address = 'a:1', tier = 256 }]",
+        "1:40: tier must be 0 to 255; 256 is not",
+    ),
+    (
         "hash_key = 'random'",
         r#"1:12: unknown hash_key "random"; known: "client-address", "path", "header:NAME", "cookie:NAME", "query:NAME", "sni" and "proxy-tlv:0xNN""#,
     ),

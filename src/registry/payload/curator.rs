@@ -2,7 +2,7 @@
 //!
 //! `address` and `port` say where it is; without a `port` its `sslPort` does. It drains when `enabled` is false
 //! or when the metadata's `instance_status`, Spring's word for it, is anything but `UP`. The metadata may give a
-//! `weight`. Everything else, and whatever the payload is if it has no metadata, is tolerated.
+//! `weight` and a `tier`. Everything else, and whatever the payload is if it has no metadata, is tolerated.
 //!
 //! Source: Curator `JsonInstanceSerializer`; Spring Cloud Zookeeper `ZookeeperInstance`.
 
@@ -31,17 +31,18 @@ pub(super) fn parse(fields: &Fields<'_>) -> Result<Registration, PayloadError> {
     let metadata = fields
         .object("payload")
         .and_then(|payload| payload.object("metadata"));
-    let (weight, up) = match &metadata {
-        None => (1, true),
+    let (weight, tier, up) = match &metadata {
+        None => (1, 0, true),
         Some(metadata) => {
             let status = metadata.text("instance_status")?.unwrap_or_default();
             let up = status.is_empty() || status.eq_ignore_ascii_case("up");
-            (metadata.weight("weight")?, up)
+            (metadata.weight("weight")?, metadata.tier("tier")?, up)
         }
     };
     Ok(Registration {
         address: fields.address("address", "port", port)?,
         weight,
+        tier,
         status: match up && is_enabled(fields)? {
             true => Status::Up,
             false => Status::Draining,
@@ -82,6 +83,7 @@ mod tests {
         let expected = Registration {
             address: "10.0.0.5:8040".into(),
             weight: 1,
+            tier: 0,
             status: Status::Up,
         };
         assert_eq!(parse("i1", EXAMPLE.as_bytes()), Ok(expected));
@@ -117,6 +119,13 @@ mod tests {
             let read = changed(r#""instance_status":"UP""#, &metadata);
             assert_eq!(read.unwrap().weight, 7);
         }
+    }
+
+    #[test]
+    fn metadata_may_give_a_tier() {
+        let metadata = r#""instance_status":"UP","tier":"2""#;
+        let read = changed(r#""instance_status":"UP""#, metadata);
+        assert_eq!(read.unwrap().tier, 2);
     }
 
     #[test]

@@ -47,7 +47,9 @@ pub enum PayloadError {
     #[error("found the port {0:?}; expected 1 to 65535")]
     Port(String),
     /// A word after the address that means nothing.
-    #[error("found {0:?} after the address; expected weight=N, 1 to 65535, or nothing")]
+    #[error(
+        "found {0:?} after the address; expected weight=N, 1 to 65535, tier=N, 0 to 255, or nothing"
+    )]
     Word(String),
     /// An empty payload, and a name that is no address.
     #[error("the payload is empty and the name {0:?} has no port; expected host:port")]

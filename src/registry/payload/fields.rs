@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 const HOST: &str = "a host name or an IP address";
 const PORT: &str = "a number from 1 to 65535";
 const WEIGHT: &str = "a number from 1 to 65535";
+const TIER: &str = "a number from 0 to 255";
 const TEXT: &str = "a text";
 
 /// A JSON object. A member that is `null` counts as absent, as serialisers write it for what was never set.
@@ -69,6 +70,18 @@ impl<'a> Fields<'a> {
             Some(weight) if weight > 0 => Ok(weight),
             _ => Err(refused(key, value, WEIGHT)),
         }
+    }
+
+    /// A tier, written as a number or as text; 0 when absent.
+    pub(super) fn tier(&self, key: &'static str) -> Result<u8, PayloadError> {
+        let Some(value) = self.value(key) else {
+            return Ok(0);
+        };
+        let tier = match value {
+            Value::String(text) => text.parse::<u8>().ok(),
+            _ => value.as_u64().and_then(|tier| u8::try_from(tier).ok()),
+        };
+        tier.ok_or_else(|| refused(key, value, TIER))
     }
 
     /// `host:port` of the text under `host_key` and a port that was found, or was looked for under `port_key`.

@@ -39,6 +39,8 @@ pub struct Registration {
     pub address: String,
     /// Share of traffic relative to its neighbours, 1 to 65,535; 1 unless it says otherwise.
     pub weight: u16,
+    /// Its tier, 0 unless it says otherwise: those of higher ones stand by for lower ones.
+    pub tier: u8,
     /// What it wants of us.
     pub status: Status,
 }

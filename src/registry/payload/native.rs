@@ -6,7 +6,8 @@
 //! | `port` | 1 to 65,535 |
 //! | `weight` | 1 to 65,535; default 1 |
 //! | `status` | `up` (default) or `draining`: finishes what it has, gets nothing new |
-//! | `zone`, `tier`, `proto`, `tags` | kept in the tree for other readers; routing does not use them |
+//! | `tier` | 0 to 255; default 0. Higher ones stand by for lower ones |
+//! | `zone`, `proto`, `tags` | kept in the tree for other readers; routing does not use them |
 //!
 //! Unknown keys are tolerated: instances are newer or older than the node that reads them.
 
@@ -18,6 +19,7 @@ pub(super) fn parse(fields: &Fields<'_>) -> Result<Registration, PayloadError> {
     Ok(Registration {
         address: fields.address("address", "port", fields.port("port")?)?,
         weight: fields.weight("weight")?,
+        tier: fields.tier("tier")?,
         status: status(fields.value("status"))?,
     })
 }
@@ -50,6 +52,7 @@ mod tests {
         let expected = Registration {
             address: "10.0.0.5:8080".into(),
             weight: 100,
+            tier: 0,
             status: Status::Up,
         };
         assert_eq!(parse("i1", EXAMPLE.as_bytes()), Ok(expected));
@@ -66,10 +69,24 @@ mod tests {
             let expected = Registration {
                 address: address.into(),
                 weight: 1,
+                tier: 0,
                 status: Status::Up,
             };
             assert_eq!(parse("i1", data.as_bytes()), Ok(expected), "{data}");
         }
+    }
+
+    #[test]
+    fn a_tier_is_read_as_a_number_or_as_text() {
+        for (tier, expected) in [("3", 3), ("\"255\"", 255), ("null", 0)] {
+            let data = EXAMPLE.replace("\"tier\":0", &format!("\"tier\":{tier}"));
+            assert_eq!(parse("i1", data.as_bytes()).unwrap().tier, expected);
+        }
+        let reason = reason(&EXAMPLE.replace("\"tier\":0", "\"tier\":256"));
+        assert_eq!(
+            reason,
+            r#"found "tier": 256; expected a number from 0 to 255"#
+        );
     }
 
     #[test]

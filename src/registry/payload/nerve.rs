@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `host`, `port` | where it is |
 //! | `weight` | HAProxy's: 0 to 256; at 0 HAProxy sends it nothing new, so it drains |
-//! | `name`, `labels`, `haproxy_server_options`, others | for other readers |
+//! | `haproxy_server_options` | with the word `backup` among them, tier 1 |
+//! | `name`, `labels`, others | for other readers |
 //!
 //! Source: Nerve's README, "Registration"; HAProxy's configuration manual, "weight".
 
@@ -23,9 +24,13 @@ pub(super) fn parse(fields: &Fields<'_>) -> Result<Registration, PayloadError> {
         true => (1, Status::Draining),
         false => (fields.weight("weight")?, Status::Up),
     };
+    let is_backup = fields
+        .text("haproxy_server_options")?
+        .is_some_and(|options| options.split_whitespace().any(|word| word == "backup"));
     Ok(Registration {
         address,
         weight,
+        tier: is_backup.into(),
         status,
     })
 }
@@ -48,6 +53,7 @@ mod tests {
         let expected = Registration {
             address: "10.0.0.5:3000".into(),
             weight: 10,
+            tier: 1,
             status: Status::Up,
         };
         assert_eq!(parse("i-1_0000000012", EXAMPLE.as_bytes()), Ok(expected));
@@ -85,6 +91,18 @@ mod tests {
             ),
         ] {
             assert_eq!(changed(from, to).unwrap_err().to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn only_the_word_backup_makes_a_standby() {
+        for (options, tier) in [("backup", 1), ("check backup inter 2s", 1), ("check", 0)] {
+            let data = format!(r#"{{"host":"h","port":80,"haproxy_server_options":"{options}"}}"#);
+            assert_eq!(
+                parse("i1", data.as_bytes()).unwrap().tier,
+                tier,
+                "{options}"
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One line of text, `host:port` or `host:port weight=N`; or nothing, and the znode's name is the `host:port`.
+//! One line of text, `host:port`, and maybe `weight=N` and `tier=N`; or nothing, and the znode's name is the `host:port`.
 
 use super::error::quoted;
 use super::{PayloadError, Registration, Status, address};
@@ -9,13 +9,21 @@ pub(super) fn parse(text: &str) -> Result<Registration, PayloadError> {
     let mut registration = Registration {
         address: address::parse(words.next().unwrap_or_default())?,
         weight: 1,
+        tier: 0,
         status: Status::Up,
     };
     for word in words {
-        let weight = word.strip_prefix("weight=").and_then(|n| n.parse().ok());
-        registration.weight = weight
-            .filter(|&weight| weight > 0)
-            .ok_or_else(|| PayloadError::Word(quoted(word)))?;
+        let refused = || PayloadError::Word(quoted(word));
+        match word.split_once('=') {
+            Some(("weight", weight)) => {
+                let weight = weight.parse().ok().filter(|&weight| weight > 0);
+                registration.weight = weight.ok_or_else(refused)?;
+            }
+            Some(("tier", tier)) => {
+                registration.tier = tier.parse().map_err(|_| refused())?;
+            }
+            _ => return Err(refused()),
+        }
     }
     Ok(registration)
 }
@@ -29,6 +37,7 @@ pub(super) fn parse_name(instance: &str) -> Result<Registration, PayloadError> {
     Ok(Registration {
         address,
         weight: 1,
+        tier: 0,
         status: Status::Up,
     })
 }
@@ -45,6 +54,7 @@ mod tests {
         let expected = Registration {
             address: "10.0.0.5:8080".into(),
             weight: 3,
+            tier: 0,
             status: Status::Up,
         };
         assert_eq!(parse("i1", EXAMPLE.as_bytes()), Ok(expected));
@@ -57,6 +67,15 @@ mod tests {
     }
 
     #[test]
+    fn a_tier_may_follow_in_any_order() {
+        for text in ["h:80 tier=2 weight=3", "h:80 weight=3 tier=2"] {
+            let read = parse("i1", text.as_bytes()).unwrap();
+            assert_eq!((read.weight, read.tier), (3, 2));
+        }
+        assert_eq!(parse("i1", b"h:80").unwrap().tier, 0);
+    }
+
+    #[test]
     fn other_words_are_refused() {
         for word in [
             "weight=0",
@@ -64,13 +83,15 @@ mod tests {
             "weight=",
             "weight=x",
             "weight",
+            "tier=256",
+            "tier=",
             "backup",
         ] {
             let reason = parse("i1", format!("h:80 {word}").as_bytes())
                 .unwrap_err()
                 .to_string();
             let expected = format!(
-                "found {word:?} after the address; expected weight=N, 1 to 65535, or nothing"
+                "found {word:?} after the address; expected weight=N, 1 to 65535, tier=N, 0 to 255, or nothing"
             );
             assert_eq!(reason, expected);
         }

@@ -18,6 +18,7 @@ pub(super) fn parse(fields: &Fields<'_>) -> Result<Registration, PayloadError> {
     Ok(Registration {
         address: fields.address("IP", "PublicPort", fields.port("PublicPort")?)?,
         weight: 1,
+        tier: 0,
         status: Status::Up,
     })
 }
@@ -35,6 +36,7 @@ mod tests {
         let expected = Registration {
             address: "10.0.0.5:32768".into(),
             weight: 1,
+            tier: 0,
             status: Status::Up,
         };
         assert_eq!(parse("10.0.0.5:32768", EXAMPLE.as_bytes()), Ok(expected));

@@ -27,6 +27,7 @@ pub(super) fn parse(fields: &Fields<'_>) -> Result<Registration, PayloadError> {
     Ok(Registration {
         address: endpoint.address("host", "port", endpoint.port("port")?)?,
         weight: 1,
+        tier: 0,
         status: status(fields)?,
     })
 }
@@ -62,6 +63,7 @@ mod tests {
         let expected = Registration {
             address: "10.0.0.3:81".into(),
             weight: 1,
+            tier: 0,
             status: Status::Up,
         };
         assert_eq!(parse("member_0000000007", EXAMPLE.as_bytes()), Ok(expected));

@@ -3,7 +3,6 @@
 use super::fixture::{World, file, name, shown};
 use crate::balance::{EjectionCause, EndpointState, ProbeFailure};
 use crate::net::now_ms;
-use crate::registry::FileLayer;
 use crate::routing::Service;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +10,12 @@ use tokio_util::sync::CancellationToken;
 
 /// Instances `a`, `b` and `c`.
 fn three() -> World {
-    let world = World::new(FileLayer::default());
+    three_by("")
+}
+
+/// The same, by these settings.
+fn three_by(settings: &str) -> World {
+    let world = World::new(file(settings));
     for (at, instance) in ["a", "b", "c"].iter().enumerate() {
         world.register(instance, &format!("10.0.0.{at}:80"));
     }
@@ -38,7 +42,7 @@ fn in_use(web: &Service) -> Vec<String> {
 
 #[test]
 fn endpoints_with_something_against_them_get_no_traffic_until_it_is_over() {
-    let world = three();
+    let world = three_by("panic_threshold = 0");
     let (a, b) = (state(&world, "a"), state(&world, "b"));
     a.fail(now_ms(), ProbeFailure::Refused);
     assert_eq!(changed(&world), ["b", "c"]);
@@ -81,6 +85,9 @@ fn a_change_of_what_is_no_service_is_no_trouble() {
 #[test]
 fn endpoints_know_when_and_by_which_transaction_they_came_and_drained() {
     let world = World::new(file("endpoints = [\"10.0.0.9:80\"]"));
+    // Of what is in the first table nobody knows since when it is there.
+    world.put("/services/other/x", "10.0.0.8:80");
+    world.catch_up();
     let begun = now_ms();
     world.register("a", r#"{"address":"10.0.0.1","port":80}"#);
     let created = world.tree.lock().last_zxid().0;

@@ -22,7 +22,9 @@ fn lease(service: &Service) -> Lease {
 }
 
 fn world(drain_timeout: &str) -> World {
-    World::new(file(&format!("drain_timeout = \"{drain_timeout}\"")))
+    World::new(file(&format!(
+        "drain_timeout = \"{drain_timeout}\"\non_empty = \"reject\""
+    )))
 }
 
 #[test]

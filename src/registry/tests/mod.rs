@@ -6,3 +6,4 @@ mod drains;
 mod endpoints;
 mod fixture;
 mod follow;
+mod selection;
