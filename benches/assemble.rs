@@ -72,6 +72,7 @@ fn bench(c: &mut Criterion) {
             previous,
             departed: &departed,
             metrics: &metrics,
+            bell: &Arc::default(),
             now_ms: 0,
         })
         .table

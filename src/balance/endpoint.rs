@@ -8,6 +8,7 @@ use super::cause::{EjectionCause, ProbeFailure};
 use super::condition::Facts;
 use super::fact::{Fact, Mark};
 use super::latency::Latency;
+use super::record::Record;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
@@ -41,6 +42,8 @@ pub struct EndpointState {
     pub connect_failures: AtomicU64,
     /// How long it takes to answer, where somebody asks for that.
     pub latency: Latency,
+    /// How exchanges with it went.
+    pub record: Record,
     /// Zero while in use; once removed or drained, the time ([`crate::net::now_ms`]) at which exchanges still
     /// under way are to be closed.
     retire_at_ms: AtomicU64,

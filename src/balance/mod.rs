@@ -16,6 +16,7 @@
 //!   [`Condition`] and its tier; no pick asks.
 mod arrangement;
 mod balancer;
+mod bell;
 mod candidate;
 mod cause;
 mod condition;
@@ -26,11 +27,13 @@ mod latency;
 mod lease;
 mod pick;
 mod queue;
+mod record;
 mod strategy;
 mod tally;
 mod turn;
 
 pub use balancer::{Balancer, Method};
+pub use bell::Bell;
 pub use candidate::{Candidate, WHOLE};
 pub use cause::{EjectionCause, ProbeFailure};
 pub use condition::{Availability, Condition, Facts, Standing};
@@ -40,6 +43,7 @@ pub use latency::Latency;
 pub use lease::Lease;
 pub use pick::{PickError, PickInput, UNLIMITED};
 pub use queue::{Place, Queue};
+pub use record::{Record, Totals};
 
 #[cfg(test)]
 mod fixture;

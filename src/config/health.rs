@@ -66,3 +66,46 @@ impl Check {
         }
     }
 }
+
+/// When an endpoint whose exchanges fail gets no traffic for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outlier {
+    /// Failures in a row after which it is ejected; 0 for never.
+    pub consecutive: u32,
+    /// How long the first ejection lasts, and by how much each further one is longer.
+    pub eject: Duration,
+    /// How long one lasts at most, unless `eject` is longer.
+    pub max_eject: Duration,
+    /// Which share of a service's endpoints is ejected at most, in hundredths.
+    pub max_ejected: u16,
+    /// By how many standard deviations, in hundredths, its success rate must be below the mean of all; 0 for never.
+    pub success_rate: u16,
+    /// Over how long success rates are counted.
+    pub interval: Duration,
+    /// Exchanges that an endpoint must have in it to be compared.
+    pub min_requests: u32,
+    /// Endpoints that must have so many before any is compared.
+    pub min_endpoints: u32,
+}
+
+impl Default for Outlier {
+    fn default() -> Outlier {
+        Outlier {
+            consecutive: 5,
+            eject: Duration::from_secs(30),
+            max_eject: Duration::from_secs(300),
+            max_ejected: 50,
+            success_rate: 0,
+            interval: Duration::from_secs(10),
+            min_requests: 100,
+            min_endpoints: 5,
+        }
+    }
+}
+
+impl Outlier {
+    /// It, if it ever ejects anybody.
+    pub fn active(&self) -> Option<&Outlier> {
+        (self.consecutive > 0 || self.success_rate > 0).then_some(self)
+    }
+}

@@ -139,6 +139,28 @@ pub const ALPN: usize = 16;
 
 /// Longest name of a protocol in ALPN, in bytes: its length has one byte.
 pub const ALPN_BYTES: usize = 255;
+/// Failures in a row before an endpoint is ejected; zero is never. One is what a single unlucky request takes.
+pub const CONSECUTIVE: RangeInclusive<u64> = 0..=10_000;
+
+/// How long an ejection lasts. Below 100 ms a table is assembled for next to nothing; a day is a drain.
+pub const EJECT: RangeInclusive<Duration> =
+    Duration::from_millis(100)..=Duration::from_secs(24 * 60 * 60);
+
+/// A share of a service's endpoints, in hundredths.
+pub const SHARE: RangeInclusive<u16> = 1..=100;
+
+/// Standard deviations below the mean, in hundredths. Below half of one, a third of all endpoints would be outliers.
+pub const DEVIATIONS: RangeInclusive<u16> = 50..=1000;
+
+/// Over how long success rates are counted. Looked at once a second.
+pub const OUTLIER_INTERVAL: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(60 * 60);
+
+/// Exchanges before an endpoint's success rate means something.
+pub const MIN_REQUESTS: RangeInclusive<u64> = 1..=1_000_000;
+
+/// Endpoints before one can be an exception. Of two nobody can tell which one is.
+pub const MIN_ENDPOINTS: RangeInclusive<u64> = 3..=10_000;
 
 /// Weight of an endpoint. Zero is refused: draining says the same and can be seen.
 pub const WEIGHT: RangeInclusive<u64> = 1..=u16::MAX as u64;

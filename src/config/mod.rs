@@ -30,7 +30,7 @@ mod words;
 mod zookeeper;
 
 pub use error::{ConfigError, ConfigErrors};
-pub use health::{Check, Probe};
+pub use health::{Check, Outlier, Probe};
 pub use name::{NameError, ServiceName};
 pub use service::{
     HashKey, OnEmpty, Origin, SendProxy, ServicePolicy, ServiceSettings, StaticEndpoint, Strategy,

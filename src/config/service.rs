@@ -1,6 +1,6 @@
 //! What can be set for a service, as an overlay ([`ServiceSettings`]) and resolved ([`ServicePolicy`]).
 
-use super::{Check, Keepalive, ServiceName};
+use super::{Check, Keepalive, Outlier, ServiceName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -204,6 +204,8 @@ pub struct ServiceSettings {
     pub max_lifetime: Option<Option<Duration>>,
     /// `check`; the inner `None` takes away what an earlier layer has.
     pub check: Option<Option<Check>>,
+    /// `outlier`
+    pub outlier: Option<Outlier>,
     /// `endpoints`
     pub endpoints: Option<Vec<StaticEndpoint>>,
     /// `weights`: by instance name (for static endpoints their `host:port`), over what was registered.
@@ -254,6 +256,8 @@ pub struct ServicePolicy {
     pub max_lifetime: Option<Duration>,
     /// How endpoints are probed, if they are.
     pub check: Option<Check>,
+    /// When endpoints are ejected because exchanges fail.
+    pub outlier: Outlier,
     /// Endpoints beside the registered ones.
     pub endpoints: Vec<StaticEndpoint>,
     /// Weights over what was registered.
@@ -284,6 +288,7 @@ impl Default for ServicePolicy {
             queue_timeout: Duration::from_secs(5),
             max_lifetime: None,
             check: None,
+            outlier: Outlier::default(),
             endpoints: Vec::new(),
             weights: BTreeMap::new(),
             drain: BTreeSet::new(),
@@ -316,6 +321,7 @@ impl ServicePolicy {
             queue_timeout,
             max_lifetime,
             check,
+            outlier,
             endpoints,
             weights,
             drain

@@ -165,6 +165,7 @@ impl Node {
             source_addresses: self.config.node.source_addresses.clone(),
             table: Arc::clone(&self.table),
             swaps: registry.swaps(),
+            bell: registry.bell(),
             changed: Arc::new(move |service| registry.changed(service)),
         };
         let stop = stop.clone();

@@ -124,6 +124,30 @@ impl Exchange {
         self.outcome.unwrap_or(otherwise)
     }
 
+    /// Has the endpoint answer for what failed after it was connected, and for a stream that went well without a byte
+    /// from it. What it answers to a request is judged when it answers.
+    fn judge(&self) {
+        self.watch.subject(|service, lease| {
+            let (Some(service), Some(lease)) = (service, lease) else {
+                return;
+            };
+            let is_silent = self.watch.sent.get() == 0;
+            match self.outcome() {
+                Outcome::ResponseTimeout
+                | Outcome::UpstreamProtocol
+                | Outcome::UpstreamClosed
+                | Outcome::UpstreamTruncated => service.failed(lease.endpoint()),
+                Outcome::UpstreamReset | Outcome::UpstreamLost if is_silent => {
+                    service.failed(lease.endpoint());
+                }
+                Outcome::Done if is_silent && self.watch.is_stream() => {
+                    service.succeeded(lease.endpoint());
+                }
+                _ => {}
+            }
+        });
+    }
+
     fn measure(&self) {
         self.watch.subject(|service, _| {
             let Some(service) = service else { return };
@@ -167,6 +191,7 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
+        self.judge();
         self.measure();
         self.log();
         self.watch.ended(self.outcome());

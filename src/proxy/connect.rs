@@ -153,6 +153,7 @@ impl<'a> Attempts<'a> {
                 if outcome.side() == Side::Upstream {
                     let failures = &endpoint.state.connect_failures;
                     failures.fetch_add(1, Ordering::Relaxed);
+                    self.service.failed(endpoint);
                 }
                 exchange.watch.asked();
                 exchange.watch.ended(outcome);

@@ -168,6 +168,10 @@ async fn pass_on(mut turn: Turn, forwarded: Forwarded) -> Response<ResponseBody>
         Outcome::IdleTimeout,
     ));
     turn.exchange.answered(response.status().as_u16());
+    match response.status().is_server_error() {
+        true => service.failed(&endpoint),
+        false => service.succeeded(&endpoint),
+    }
     headers::towards_client(response.headers_mut(), upgrade.filter(|_| switches));
     *response.version_mut() = Version::HTTP_11;
     // An HTTP/1.0 client takes the end of the connection for the end of such a response.

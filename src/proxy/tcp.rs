@@ -43,6 +43,7 @@ async fn reach(
     let reached = match connect(worker, &seat.listener, &mut guest, exchange).await {
         Ok(upstream) => {
             watch.connected(exchange.connect_time().unwrap_or_default());
+            watch.streams();
             Ok((guest.peer, upstream))
         }
         Err(unwelcome) => Err(unwelcome.dismiss(guest.peer.stream).await),

@@ -51,6 +51,8 @@ pub struct Watch {
     /// Bytes from the endpoint towards the client in the exchange under way.
     pub sent: Cell<u64>,
     reported: Cell<(u64, u64)>,
+    /// The first byte from the endpoint says that the exchange goes well; nobody else will.
+    is_stream: Cell<bool>,
     /// Sweeps it has seen, up to [`LASTING`] and one more when the flow knows.
     sweeps: Cell<u8>,
 }
@@ -211,6 +213,16 @@ impl Watch {
         });
     }
 
+    /// The exchange under way is a stream of bytes without answers that could be judged.
+    pub fn streams(&self) {
+        self.is_stream.set(true);
+    }
+
+    /// Whether it is.
+    pub fn is_stream(&self) -> bool {
+        self.is_stream.get()
+    }
+
     /// Ends the exchange under way: reports its bytes, gives its lease back.
     pub fn released(&self) {
         self.report();
@@ -219,6 +231,7 @@ impl Watch {
         self.received.set(0);
         self.sent.set(0);
         self.reported.set((0, 0));
+        self.is_stream.set(false);
         self.ends_at_ms.set(0);
     }
 
@@ -231,6 +244,13 @@ impl Watch {
         {
             service.metrics.received_bytes.inc_by(now.0 - before.0);
             service.metrics.sent_bytes.inc_by(now.1 - before.1);
+            if self.is_stream.get()
+                && before.1 == 0
+                && now.1 > 0
+                && let Some(lease) = self.lease.borrow().as_ref()
+            {
+                service.succeeded(lease.endpoint());
+            }
         }
     }
 

@@ -19,7 +19,7 @@ use super::departed::Departed;
 use super::reading::{Reading, Registered};
 use super::service::Assembly;
 use super::settings::TreeSettings;
-use crate::balance::{Endpoint, EndpointState, Mark, Queue};
+use crate::balance::{Bell, Endpoint, EndpointState, Mark, Queue};
 use crate::config::{ListenerConfig, RuleConfig, ServiceName, ServiceSettings};
 use crate::routing::{RoutingTable, Rule, Service};
 use crate::telemetry::Metrics;
@@ -62,6 +62,8 @@ pub struct Given<'a> {
     pub departed: &'a Departed,
     /// Where the metrics of new services come from.
     pub metrics: &'a Metrics,
+    /// What services ring when an endpoint may have to be ejected.
+    pub bell: &'a Arc<Bell>,
     /// The monotonic time, in milliseconds.
     pub now_ms: u64,
 }
@@ -103,6 +105,7 @@ impl Effects {
     /// retired still.
     pub fn before_swap(&self) {
         for (state, mark) in &self.join {
+            state.forget_ejection();
             state.join(*mark);
         }
         for (state, now_ms) in &self.restore {

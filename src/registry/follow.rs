@@ -24,6 +24,7 @@ use super::due::Due;
 use super::layout;
 use super::reading::{Reading, read};
 use super::settings::{RefusedSettings, TreeSettings, Verdict};
+use crate::balance::Bell;
 use crate::config::ServiceName;
 use crate::ensemble::{Ensemble, Follower};
 use crate::net::now_ms;
@@ -52,6 +53,8 @@ pub struct Registry {
     memory: Mutex<Memory>,
     /// The time of the next change that time alone makes, in milliseconds.
     due: Mutex<Due>,
+    /// Rung by the data plane.
+    bell: Arc<Bell>,
     /// How many tables were put into use, for whoever follows them.
     swaps: watch::Sender<u64>,
     /// For whoever wants to show them; kept apart from `memory` so that showing waits for no assembling.
@@ -88,6 +91,7 @@ impl Registry {
             wake: Notify::new(),
             memory: Mutex::default(),
             due: Mutex::default(),
+            bell: Arc::default(),
             swaps: watch::Sender::new(0),
             refused: Mutex::default(),
             departures: Mutex::default(),
@@ -112,6 +116,11 @@ impl Registry {
     /// Changes with each table that is put into use.
     pub fn swaps(&self) -> watch::Receiver<u64> {
         self.swaps.subscribe()
+    }
+
+    /// Rung when an endpoint may have to be ejected.
+    pub fn bell(&self) -> Arc<Bell> {
+        Arc::clone(&self.bell)
     }
 
     /// Settings in the tree that are not in force because they are not valid.
@@ -206,6 +215,7 @@ impl Registry {
                 previous: &self.table.load(),
                 departed: &memory.departed,
                 metrics: &self.metrics,
+                bell: &self.bell,
                 now_ms: now_ms(),
             })
         });

@@ -91,6 +91,7 @@ impl<'a> Assembly<'a> {
             unparsed,
             selection,
             notes,
+            bell: Arc::clone(self.given.bell),
             metrics: match previous {
                 Some(service) => Arc::clone(&service.metrics),
                 None => Arc::new(self.given.metrics.service(name.as_str())),
@@ -228,16 +229,21 @@ impl<'a> Assembly<'a> {
         let is_new = before.is_none_or(|old| old.address != endpoint.address);
         let was_retired = endpoint.state.retire_at().is_some();
         let address = || Arc::clone(&endpoint.address);
-        if is_new {
+        // Another registration under the same name is another process, of which nothing is known yet.
+        let is_reborn = facts.joined.is_some_and(|mark| mark.zxid != wanted.created);
+        if is_new || is_reborn {
             let mut joined = self.mark(wanted.created);
             if self.given.previous.version == 0 {
                 // It was there before this node was: nobody knows since when, and nothing warms up.
                 joined.since_ms = 1;
             }
             facts.joined = Some(joined);
+            facts.ejected = None;
             self.effects
                 .join
                 .push((Arc::clone(&endpoint.state), joined));
+        }
+        if is_new {
             self.note(service, &endpoint.instance, What::Joined(address()));
         }
         match (wanted.drain, was_retired) {

@@ -1,7 +1,7 @@
 //! A service as the data plane sees it.
 
 use super::{Drain, Selection};
-use crate::balance::{Balancer, Endpoint};
+use crate::balance::{Balancer, Bell, Endpoint};
 use crate::config::{Origin, ServiceName, ServicePolicy};
 use crate::telemetry::ServiceMetrics;
 use std::sync::Arc;
@@ -24,6 +24,28 @@ pub struct Service {
     pub notes: Notes,
     /// Its metrics.
     pub metrics: Arc<ServiceMetrics>,
+    /// Rung when one of its endpoints may have to be ejected.
+    pub bell: Arc<Bell>,
+}
+
+impl Service {
+    /// An exchange with that endpoint went well.
+    pub fn succeeded(&self, endpoint: &Endpoint) {
+        if let Some(outlier) = self.policy.outlier.active() {
+            endpoint.state.record.success(outlier.success_rate > 0);
+        }
+    }
+
+    /// An exchange with that endpoint failed by the endpoint's fault.
+    pub fn failed(&self, endpoint: &Endpoint) {
+        if let Some(outlier) = self.policy.outlier.active() {
+            let in_a_row = endpoint.state.record.failure();
+            // Again and again: it may not have been ejected because too many others were.
+            if outlier.consecutive > 0 && in_a_row.is_multiple_of(outlier.consecutive) {
+                self.bell.ring();
+            }
+        }
+    }
 }
 
 /// What no pick depends on, for whoever asks why the endpoints are what they are. Each list is in the order of the

@@ -57,6 +57,7 @@ mod tests {
             unparsed: Vec::new(),
             selection: Selection::default(),
             notes: Notes::default(),
+            bell: Arc::default(),
             metrics: Arc::new(Metrics::new("n1").service(name)),
         })
     }

@@ -49,6 +49,7 @@ pub struct ServiceMetrics {
     pub retries: IntCounter,
     probe_duration: Histogram,
     probes: IntCounterVec,
+    ejections: IntCounterVec,
     errors: IntCounterVec,
     name: String,
 }
@@ -67,6 +68,13 @@ impl ServiceMetrics {
             .with_label_values(&[self.name.as_str(), reason])
             .inc();
         self.probe_duration.observe(took.as_secs_f64());
+    }
+
+    /// Counts an ejection of an endpoint, by why.
+    pub fn ejected(&self, reason: &'static str) {
+        self.ejections
+            .with_label_values(&[self.name.as_str(), reason])
+            .inc();
     }
 
     /// Counts an answered request.
@@ -121,6 +129,7 @@ families! {
         queue_wait: HistogramVec = histograms("queue_wait_seconds", "Time that exchanges which had to wait for an endpoint waited.", FAST);
         retries: IntCounterVec = counters("retries_total", "Attempts on a second endpoint.", &["service"]);
         probes: IntCounterVec = counters("probes_total", "Probes of endpoints, ok or by why they failed.", &["service", "reason"]);
+        ejections: IntCounterVec = counters("ejections_total", "Endpoints ejected because exchanges failed, by why.", &["service", "reason"]);
         probe_duration: HistogramVec = histograms("probe_duration_seconds", "Time a probe of an endpoint took.", FAST);
         upstream_errors: IntCounterVec = counters("upstream_errors_total", "Exchanges that failed, by why.", &["service", "reason"]);
     }
@@ -153,6 +162,7 @@ impl TrafficFamilies {
             retries: self.retries.with_label_values(&[name]),
             probe_duration: self.probe_duration.with_label_values(&[name]),
             probes: self.probes.clone(),
+            ejections: self.ejections.clone(),
             errors: self.upstream_errors.clone(),
             name: name.into(),
         }
@@ -174,7 +184,7 @@ impl TrafficFamilies {
         ] {
             let _ = family.remove_label_values(&[name]);
         }
-        for family in [&self.upstream_errors, &self.probes] {
+        for family in [&self.upstream_errors, &self.probes, &self.ejections] {
             for reason in reasons_of(family, name) {
                 let _ = family.remove_label_values(&[name, &reason]);
             }

@@ -106,7 +106,10 @@ async fn statuses(whole: &Whole, count: usize) -> Vec<u16> {
     let mut statuses = Vec::new();
     for _ in 0..count {
         let mut client = TcpStream::connect(whole.addr()).await.unwrap();
-        client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        client
+            .write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+            .await
+            .unwrap();
         let mut answer = [0; 12];
         soon(client.read_exact(&mut answer)).await.unwrap();
         let status = std::str::from_utf8(&answer[9..]).unwrap();
@@ -230,5 +233,109 @@ async fn if_every_check_fails_traffic_goes_on() {
     becomes(&whole, a.addr, "unhealthy").await;
     becomes(&whole, b.addr, "unhealthy").await;
     assert_eq!(statuses(&whole, 4).await, [503; 4], "from the endpoints");
+    whole.stop().await;
+}
+
+/// Ejects soon, and not for long.
+const OUTLIER: &str = "outlier = { consecutive = 3, eject = '1s', max_ejected = 0.5 }";
+
+/// Makes connections until the endpoint is ejected.
+async fn until_ejected(whole: &Whole, addr: SocketAddr) {
+    let deadline = Instant::now() + PATIENCE;
+    while whole.condition(&addr.to_string()).await != "ejected" {
+        assert!(Instant::now() < deadline, "{addr} is not ejected");
+        let _ = TcpStream::connect(whole.addr()).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_endpoint_that_refuses_is_ejected_and_comes_back() {
+    let (good, gone) = (Served::start(200).await, Served::start(200).await);
+    let addr = gone.addr;
+    drop(gone);
+    let all = format!("endpoints = ['{}', '{addr}']", good.addr);
+    let whole = Whole::start(&format!("{OUTLIER}\n{all}")).await;
+    until_ejected(&whole, addr).await;
+    gets_traffic(&whole, addr, false).await;
+    let retries = whole.metric("zoogate_retries_total{service=\"web\"}").await;
+    assert_eq!(statuses(&whole, 10).await, [200; 10]);
+    let after = whole.metric("zoogate_retries_total{service=\"web\"}").await;
+    assert_eq!(after, retries, "it is not even tried");
+    let by = "zoogate_ejections_total{reason=\"consecutive-failures\",service=\"web\"}";
+    assert_eq!(whole.metric(by).await, 1.0);
+    let _back = Served::at(addr, 201).await;
+    becomes(&whole, addr, "up").await;
+    gets_traffic(&whole, addr, true).await;
+    let mut both = statuses(&whole, 2).await;
+    both.sort_unstable();
+    assert_eq!(both, [200, 201]);
+    whole.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_endpoint_that_resets_before_its_first_byte_is_ejected() {
+    let good = Served::start(200).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let resets = tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            zoogate::net::reset_on_close(&stream);
+        }
+    });
+    let all = format!("endpoints = ['{}', '{addr}']", good.addr);
+    let whole = Whole::start(&format!("{OUTLIER}\n{all}")).await;
+    until_ejected(&whole, addr).await;
+    gets_traffic(&whole, addr, false).await;
+    assert_eq!(statuses(&whole, 4).await, [200; 4]);
+    resets.abort();
+    whole.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_more_than_a_share_is_ejected() {
+    let good = Served::start(200).await;
+    let mut dead = Vec::new();
+    for _ in 0..3 {
+        let gone = Served::start(200).await;
+        dead.push(gone.addr);
+    }
+    let quoted: Vec<String> = dead.iter().map(|addr| format!("'{addr}'")).collect();
+    let all = format!("endpoints = ['{}', {}]", good.addr, quoted.join(", "));
+    let long = OUTLIER
+        .replace("1s", "1h")
+        .replace("0.5", "0.5, max_eject = '1h'");
+    let whole = Whole::start(&format!("{long}\n{all}")).await;
+    let ejections = "zoogate_ejections_total{reason=\"consecutive-failures\",service=\"web\"}";
+    let failures = "zoogate_endpoint_connect_failures_total";
+    let deadline = Instant::now() + PATIENCE;
+    while whole.metric(ejections).await < 2.0 {
+        assert!(Instant::now() < deadline, "not ejected");
+        let _ = TcpStream::connect(whole.addr()).await;
+    }
+    // The third goes on to fail, and stays: half of four are out.
+    let before = whole.metric(failures).await;
+    for _ in 0..60 {
+        let mut client = TcpStream::connect(whole.addr()).await.unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        let mut answer = [0; 12];
+        soon(client.read_exact(&mut answer)).await.unwrap();
+    }
+    assert_eq!(whole.metric(ejections).await, 2.0, "{before}");
+    whole.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_of_5xx_count_as_failures_with_http() {
+    let (good, bad) = (Served::start(200).await, Served::start(503).await);
+    let whole = Whole::speaking("http", &format!("{OUTLIER}\n{}", endpoints(&[&good, &bad]))).await;
+    let deadline = Instant::now() + PATIENCE;
+    while whole.condition(&bad.addr.to_string()).await != "ejected" {
+        assert!(Instant::now() < deadline, "not ejected");
+        statuses(&whole, 2).await;
+    }
+    gets_traffic(&whole, bad.addr, false).await;
+    assert_eq!(statuses(&whole, 4).await, [200; 4]);
+    bad.answers(200);
+    becomes(&whole, bad.addr, "up").await;
     whole.stop().await;
 }

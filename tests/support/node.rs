@@ -11,22 +11,32 @@ use zoogate::node::{Bound, Node};
 pub struct Whole {
     pub node: Node,
     dir: TempDir,
+    protocol: &'static str,
 }
 
 impl Whole {
     /// A node with a `tcp` listener `front` that leads to the service `web`; `service` are the keys of
     /// `[service.web]`.
     pub async fn start(service: &str) -> Whole {
+        Whole::speaking("tcp", service).await
+    }
+
+    /// As [`Whole::start`], with a listener of that protocol.
+    pub async fn speaking(protocol: &'static str, service: &str) -> Whole {
         let dir = tempfile::tempdir().unwrap();
-        let config = config(&dir, service);
+        let config = config(&dir, protocol, service);
         let bound = Bound::bind(&config).await.unwrap();
         let node = Node::start(config, bound).await.unwrap();
-        Whole { node, dir }
+        Whole {
+            node,
+            dir,
+            protocol,
+        }
     }
 
     /// Goes by other keys of `[service.web]`.
     pub async fn reload(&mut self, service: &str) {
-        let config = config(&self.dir, service);
+        let config = config(&self.dir, self.protocol, service);
         self.node.reload(config).await;
     }
 
@@ -76,7 +86,7 @@ impl Whole {
     }
 }
 
-fn config(dir: &TempDir, service: &str) -> Config {
+fn config(dir: &TempDir, protocol: &str, service: &str) -> Config {
     let data_dir = dir.path().display();
     let text = format!(
         "node = {{ name = 'n1', data_dir = '{data_dir}', workers = 1 }}
@@ -85,7 +95,7 @@ fn config(dir: &TempDir, service: &str) -> Config {
          [[listener]]
          name = 'front'
          bind = '127.0.0.1:0'
-         protocol = 'tcp'
+         protocol = '{protocol}'
          service = 'web'
          [service.web]
          {service}"

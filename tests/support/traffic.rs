@@ -145,6 +145,7 @@ impl Traffic {
             unparsed: Vec::new(),
             selection: Selection::default(),
             notes: Notes::default(),
+            bell: Arc::default(),
             metrics: Arc::new(self.metrics.service(name)),
         })
     }

@@ -27,6 +27,7 @@ fn known() -> Known {
     metrics.listener("l").closed("r");
     metrics.service("s").error("r");
     metrics.service("s").probed("r", Duration::ZERO);
+    metrics.service("s").ejected("r");
     for endpoint in [
         &metrics.endpoint_up,
         &metrics.endpoint_active,

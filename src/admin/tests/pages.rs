@@ -52,6 +52,7 @@ fn table(metrics: &Metrics, services: &[Given<'_>]) -> RoutingTable {
             unparsed: unparsed.collect(),
             selection: Selection::default(),
             notes: Notes::default(),
+            bell: Arc::default(),
             metrics: Arc::new(metrics.service(name.as_str())),
             name: name.clone(),
         };

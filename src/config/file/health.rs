@@ -1,9 +1,9 @@
-//! `check` of `[service.<name>]`.
+//! `check` and `outlier` of `[service.<name>]`.
 
 use super::text;
 use crate::config::report::Report;
 use crate::config::walk::{Key, Value};
-use crate::config::{Check, Probe, limits, words};
+use crate::config::{Check, Outlier, Probe, limits, words};
 use std::ops::Range;
 use std::time::Duration;
 use toml::Spanned;
@@ -84,6 +84,63 @@ pub(super) const CHECK: &[Key<CheckDraft>] = &[
     Key::optional("rise", |check, value| check.rise = probes(value)),
     Key::optional("fall", |check, value| check.fall = probes(value)),
 ];
+
+pub(super) const OUTLIER: &[Key<OutlierDraft>] = &[
+    Key::optional("consecutive", |outlier, value| {
+        outlier.consecutive = value.integer(limits::CONSECUTIVE).map(|n| n as u32);
+    }),
+    Key::optional("eject", |outlier, value| {
+        outlier.eject = value.duration(limits::EJECT);
+    }),
+    Key::optional("max_eject", |outlier, value| {
+        outlier.max_eject = value.duration(limits::EJECT);
+    }),
+    Key::optional("max_ejected", |outlier, value| {
+        outlier.max_ejected = value.hundredths_or_zero(limits::SHARE);
+    }),
+    Key::optional("success_rate", |outlier, value| {
+        outlier.success_rate = value.hundredths_or_zero(limits::DEVIATIONS);
+    }),
+    Key::optional("interval", |outlier, value| {
+        outlier.interval = value.duration(limits::OUTLIER_INTERVAL);
+    }),
+    Key::optional("min_requests", |outlier, value| {
+        outlier.min_requests = value.integer(limits::MIN_REQUESTS).map(|n| n as u32);
+    }),
+    Key::optional("min_endpoints", |outlier, value| {
+        outlier.min_endpoints = value.integer(limits::MIN_ENDPOINTS).map(|n| n as u32);
+    }),
+];
+
+/// `outlier` as written.
+#[derive(Default)]
+pub(in crate::config) struct OutlierDraft {
+    consecutive: Option<u32>,
+    eject: Option<Duration>,
+    max_eject: Option<Duration>,
+    max_ejected: Option<u16>,
+    success_rate: Option<u16>,
+    interval: Option<Duration>,
+    min_requests: Option<u32>,
+    min_endpoints: Option<u32>,
+}
+
+/// What it says, over the defaults: a layer that has it says all of it.
+pub(super) fn read_outlier(value: Value<'_>) -> Option<Outlier> {
+    value.section("outlier", OUTLIER, |draft, _| {
+        let default = Outlier::default();
+        Some(Outlier {
+            consecutive: draft.consecutive.unwrap_or(default.consecutive),
+            eject: draft.eject.unwrap_or(default.eject),
+            max_eject: draft.max_eject.unwrap_or(default.max_eject),
+            max_ejected: draft.max_ejected.unwrap_or(default.max_ejected),
+            success_rate: draft.success_rate.unwrap_or(default.success_rate),
+            interval: draft.interval.unwrap_or(default.interval),
+            min_requests: draft.min_requests.unwrap_or(default.min_requests),
+            min_endpoints: draft.min_endpoints.unwrap_or(default.min_endpoints),
+        })
+    })
+}
 
 /// The check, or that there is none.
 pub(super) fn read_check(value: Value<'_>) -> Option<Option<Check>> {

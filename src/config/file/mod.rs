@@ -122,6 +122,7 @@ pub(super) fn known_keys() -> Vec<(&'static str, &'static str)> {
         named("service.keepalive", socket::KEEPALIVE),
         named("service.endpoints", service::ENDPOINT),
         named("service.check", health::CHECK),
+        named("service.outlier", health::OUTLIER),
     ]
     .concat()
 }

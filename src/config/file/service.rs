@@ -79,6 +79,9 @@ pub(super) const KEYS: &[Key<ServiceSettings>] = &[
     Key::optional("check", |service, value| {
         service.check = health::read_check(value);
     }),
+    Key::optional("outlier", |service, value| {
+        service.outlier = health::read_outlier(value);
+    }),
     Key::optional("endpoints", |service, value| {
         service.endpoints = read_endpoints(value);
     }),

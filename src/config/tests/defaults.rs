@@ -175,6 +175,7 @@ fn settings_in_the_tree_have_the_keys_of_a_service_section() {
         queue_timeout = "1s"
         max_lifetime = "1day"
         check = { type = "tcp" }
+        outlier = {}
         endpoints = ["10.0.0.5:80", { address = "[::1]:80", weight = 7, tier = 2 }]
         weights = { "10.0.0.5:80" = 3, web-1 = 65_535 }
         drain = ["web-2"]
@@ -207,6 +208,7 @@ fn settings_in_the_tree_have_the_keys_of_a_service_section() {
             queue_timeout: Some(seconds(1)),
             max_lifetime: Some(Some(seconds(86_400))),
             check: Some(Some(Check::new(Probe::Tcp))),
+            outlier: Some(Outlier::default()),
             endpoints: Some(vec![
                 endpoint("10.0.0.5:80", 1, 0),
                 endpoint("[::1]:80", 7, 2)

@@ -143,7 +143,7 @@ fn wrong_types_and_sections_are_named() {
             ),
             (
                 "service.'a b'.x.y = 1",
-                "1:15: unknown key \"x\" in [service.\"a b\"]; known: \"strategy\", \"hash_key\", \"load_factor\", \"slow_start\", \"panic_threshold\", \"on_empty\", \"backup\", \"connect_timeout\", \"response_timeout\", \"idle_timeout\", \"drain_timeout\", \"send_proxy\", \"keepalive\", \"user_timeout\", \"max_connections\", \"queue\", \"queue_timeout\", \"max_lifetime\", \"check\", \"endpoints\", \"weights\" and \"drain\"",
+                "1:15: unknown key \"x\" in [service.\"a b\"]; known: \"strategy\", \"hash_key\", \"load_factor\", \"slow_start\", \"panic_threshold\", \"on_empty\", \"backup\", \"connect_timeout\", \"response_timeout\", \"idle_timeout\", \"drain_timeout\", \"send_proxy\", \"keepalive\", \"user_timeout\", \"max_connections\", \"queue\", \"queue_timeout\", \"max_lifetime\", \"check\", \"outlier\", \"endpoints\", \"weights\" and \"drain\"",
             ),
             (
                 "[service.'..']",

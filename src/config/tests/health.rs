@@ -84,6 +84,60 @@ fn a_later_layer_may_take_a_check_away() {
     assert_eq!(without.check, None);
 }
 
+#[test]
+fn outliers_are_ejected_by_default_and_every_key_reaches_its_field() {
+    let outlier = |text: &str| {
+        let settings = ServiceSettings::parse(&format!("outlier = {text}"), "f");
+        settings.unwrap().outlier.unwrap()
+    };
+    let default = Outlier {
+        consecutive: 5,
+        eject: Duration::from_secs(30),
+        max_eject: Duration::from_secs(300),
+        max_ejected: 50,
+        success_rate: 0,
+        interval: Duration::from_secs(10),
+        min_requests: 100,
+        min_endpoints: 5,
+    };
+    assert_eq!(ServicePolicy::default().outlier, default);
+    assert_eq!(outlier("{}"), default);
+    let all = outlier(
+        "{ consecutive = 3, eject = '1s', max_eject = '1m', max_ejected = 0.25, success_rate = 1.9,
+           interval = '5s', min_requests = 10, min_endpoints = 3 }",
+    );
+    let expected = Outlier {
+        consecutive: 3,
+        eject: Duration::from_secs(1),
+        max_eject: Duration::from_secs(60),
+        max_ejected: 25,
+        success_rate: 190,
+        interval: Duration::from_secs(5),
+        min_requests: 10,
+        min_endpoints: 3,
+    };
+    assert_eq!(all, expected);
+    assert!(default.active().is_some());
+    assert_eq!(outlier("{ consecutive = 0 }").active(), None);
+    for (text, expected) in [
+        (
+            "{ success_rate = 0.4 }",
+            "1:28: success_rate must be 0, or 0.5 to 10 with at most two decimals",
+        ),
+        (
+            "{ max_ejected = 1.5 }",
+            "1:27: max_ejected must be 0, or 0.01 to 1 with at most two decimals",
+        ),
+        (
+            "{ min_endpoints = 2 }",
+            "1:29: min_endpoints must be 3 to 10000; 2 is not",
+        ),
+    ] {
+        let text = format!("outlier = {text}");
+        assert_eq!(refused_settings(&text), [expected], "{text}");
+    }
+}
+
 fn check_each(cases: &[(&str, &str)]) {
     for (text, expected) in cases {
         let text = format!("check = {text}");

@@ -109,6 +109,23 @@ fn endpoints_know_when_and_by_which_transaction_they_came_and_drained() {
     assert_eq!(state(&world, "a").facts().drained, None);
 }
 
+#[test]
+fn who_registers_anew_begins_anew() {
+    let world = three();
+    let a = state(&world, "a");
+    a.eject(now_ms(), now_ms() + 60_000, EjectionCause::Consecutive);
+    assert_eq!(changed(&world), ["b", "c"]);
+    world.register("a", "10.0.0.0:80 weight=2");
+    assert_eq!(in_use(&world.web()), ["b", "c"], "it is the same");
+    // Both within one table.
+    world.delete("/services/web/a");
+    world.put("/services/web/a", "10.0.0.0:80");
+    assert_eq!(in_use(&world.web()), ["a", "b", "c"]);
+    let created = world.tree.lock().last_zxid().0;
+    assert_eq!(a.facts().joined.unwrap().zxid, Some(created));
+    assert_eq!(a.facts().ejected, None);
+}
+
 #[tokio::test]
 async fn an_ejection_ends_by_itself() {
     let world = Arc::new(three());

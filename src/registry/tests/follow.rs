@@ -209,6 +209,7 @@ fn what_changes_is_told_once() {
             previous,
             departed: &departed,
             metrics: &metrics,
+            bell: &Arc::default(),
             now_ms: 0,
         })
     };
