@@ -110,8 +110,19 @@ pub struct NodeConfig {
     pub workers: usize,
     /// Addresses of this machine that connections to endpoints come from, in turn; empty leaves it to the kernel.
     pub source_addresses: Vec<IpAddr>,
+    /// The format of the access log; absent: there is none.
+    pub access_log: Option<AccessFormat>,
     /// Descriptors that traffic leaves to the rest of the process; absent: an eighth of the limit, at most 1,024.
     pub reserved_descriptors: Option<usize>,
+}
+
+/// How a line of the access log looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessFormat {
+    /// A JSON object, as in the node's log.
+    Json,
+    /// The fields of HAProxy's `tcplog`.
+    Tcplog,
 }
 
 /// `[ensemble]`: with whom it agrees.

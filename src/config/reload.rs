@@ -46,12 +46,14 @@ impl Conflicts {
             workers,
             source_addresses,
             reserved_descriptors,
+            access_log,
         } = old;
         self.compare("node.name", name, &new.name);
         let zone_or_none = |zone: &Option<String>| zone.clone().unwrap_or("none".to_owned());
         self.compare("node.zone", &zone_or_none(zone), &zone_or_none(&new.zone));
         self.compare("node.data_dir", data_dir, &new.data_dir);
         self.compare("node.workers", workers, &new.workers);
+        self.compare("node.access_log", access_log, &new.access_log);
         let (sources, reserved) = (&new.source_addresses, &new.reserved_descriptors);
         self.compare("node.source_addresses", source_addresses, sources);
         self.compare("node.reserved_descriptors", reserved_descriptors, reserved);

@@ -174,6 +174,7 @@ fn node_config(index: u16, free_ports: bool, dir: &Path) -> Config {
             data_dir: dir.join(name),
             workers: 1,
             source_addresses: Vec::new(),
+            access_log: None,
             reserved_descriptors: None,
         },
         ensemble: Some(EnsembleConfig {

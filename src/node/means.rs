@@ -45,6 +45,7 @@ pub(super) fn means(config: &Config) -> Result<Means, NodeError> {
     Ok(Means {
         source_addresses: config.node.source_addresses.clone(),
         descriptors: Descriptors::new(share),
+        ..Means::default()
     })
 }
 

@@ -10,14 +10,15 @@ use crate::admin::{self, AdminState, Door, Health};
 use crate::config::Config;
 use crate::ensemble::{Ensemble, Running, SNAPSHOT_ENTRIES, Start};
 use crate::net::Secret;
-use crate::proxy::{Proxy, Serving};
+use crate::proxy::{Ledger, Proxy, Serving};
 use crate::registry::Registry;
 use crate::routing::{RoutingTable, Service};
-use crate::telemetry::{Metrics, doomed};
+use crate::telemetry::{AccessLog, Metrics, doomed};
 use crate::upstream;
 use crate::zk::{self, Monitor, Watches};
 use arc_swap::ArcSwap;
 use std::collections::BTreeMap;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +33,9 @@ const LAST_WORDS: Duration = Duration::from_millis(100);
 /// Threads that may wait for the resolver for probes at once; the rest of their look-ups queue. Each costs a stack.
 const RESOLVER_THREADS: usize = 4;
 
+/// How long the last access lines are waited for when the node stops: whoever reads them gets that much.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
 /// A node with all its parts at work.
 pub struct Node {
     pub(super) config: Config,
@@ -43,6 +47,7 @@ pub struct Node {
     pub(super) metrics: Arc<Metrics>,
     certificates: Certificates,
     pub(super) proxy: Serving,
+    ledger: Arc<Ledger>,
     /// Listeners that are no more and have connections yet.
     pub(super) leaving: LeavingListeners,
     health: Arc<Health>,
@@ -93,7 +98,9 @@ impl Node {
         let (ensemble, member) = Ensemble::start(start).await?;
         // The first table comes from this node's own disk: traffic flows before any leader is known.
         registry.catch_up(&ensemble);
-        let proxy = serve_traffic(bound.proxy, &table, &metrics)?;
+        let ledger = ledger(&config, &metrics)?;
+        let proxy = bound.proxy.recording(ledger.clone());
+        let proxy = serve_traffic(proxy, &table, &metrics)?;
         let health = Arc::new(Health::default());
         let client = addrs.zookeeper;
         let monitor = Monitor::new(&config, client, ensemble.clone(), watches, metrics.clone());
@@ -116,6 +123,7 @@ impl Node {
             metrics: metrics.clone(),
             certificates: bound.certificates.clone(),
             proxy,
+            ledger,
             leaving: LeavingListeners::default(),
             health,
             tasks: JoinSet::new(),
@@ -281,6 +289,7 @@ impl Node {
         self.health.stop();
         self.stop_zookeeper.cancel();
         self.proxy.stop(grace).await;
+        self.ledger.finish(LAST_LINES).await;
         self.member.stop().await;
         drop(self.stop_rest);
         while let Some(ended) = self.tasks.join_next().await {
@@ -289,6 +298,19 @@ impl Node {
             }
         }
     }
+}
+
+/// The access log, if there is to be one.
+fn ledger(config: &Config, metrics: &Metrics) -> Result<Arc<Ledger>, NodeError> {
+    let Some(format) = config.node.access_log else {
+        return Ok(Ledger::closed());
+    };
+    let log = AccessLog::start(io::stdout(), metrics.access_log_dropped.clone());
+    let log = log.map_err(|source| NodeError::System {
+        action: "start the access log",
+        source,
+    })?;
+    Ok(Ledger::open(&config.node.name, format, log))
 }
 
 fn serve_traffic(

@@ -1,14 +1,20 @@
 //! One record per exchange: filled on the way, written when it is dropped, however the exchange ends.
 //!
 //! Writing on drop means that no exit of a flow, a cancelled one included, can forget it. What is written: one
-//! line under the log target `access` (nothing is formatted while that target is off) and the service's metrics.
+//! line in the access log (nothing is formatted while nobody wants it) and the service's metrics.
 
+use super::access_line::AccessLine;
 use super::listener::Listener;
 use super::outcome::{Outcome, Side};
+use super::termination::Phase;
 use super::watch::Watch;
+use super::worker::Worker;
+use crate::balance::Endpoint;
+use crate::routing::Service;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -19,14 +25,37 @@ pub const ACCESS: &str = "access";
 pub struct Exchange {
     /// The connection it is on, which knows its service, its lease and its bytes.
     pub watch: Rc<Watch>,
+    worker: Rc<Worker>,
     listener: Arc<Listener>,
     client: SocketAddr,
     started: Instant,
-    queue_time: Option<Duration>,
-    connect_time: Option<Duration>,
+    handshake_time: Took,
+    queue_time: Took,
+    connect_time: Took,
+    /// Exchanges before it when it began to wait.
+    ahead: u32,
+    retries: u32,
     request: Option<Box<RequestLine>>,
     status: Option<u16>,
     outcome: Option<Outcome>,
+}
+
+/// How long something took, in the room of a number: an exchange is kept for each connection.
+#[derive(Clone, Copy)]
+struct Took(u64);
+
+impl Took {
+    /// It did not happen.
+    const NOTHING: Took = Took(u64::MAX);
+
+    fn of(time: Duration) -> Took {
+        Took(time.as_micros() as u64)
+    }
+
+    /// In microseconds, if it happened.
+    fn us(self) -> Option<u64> {
+        (self.0 != u64::MAX).then_some(self.0)
+    }
 }
 
 /// What the access line says about an HTTP request.
@@ -41,14 +70,23 @@ pub struct RequestLine {
 
 impl Exchange {
     /// An exchange begins.
-    pub fn begin(watch: &Rc<Watch>, listener: &Arc<Listener>, client: SocketAddr) -> Exchange {
+    pub fn begin(
+        worker: &Rc<Worker>,
+        watch: &Rc<Watch>,
+        listener: &Arc<Listener>,
+        client: SocketAddr,
+    ) -> Exchange {
         Exchange {
+            worker: worker.clone(),
             watch: watch.clone(),
             listener: listener.clone(),
             client,
             started: Instant::now(),
-            queue_time: None,
-            connect_time: None,
+            handshake_time: Took::NOTHING,
+            queue_time: Took::NOTHING,
+            connect_time: Took::NOTHING,
+            ahead: 0,
+            retries: 0,
             request: None,
             status: None,
             outcome: None,
@@ -68,15 +106,21 @@ impl Exchange {
 
     /// The request; `line` is only called when an access line will be written.
     pub fn requested(&mut self, line: impl FnOnce() -> RequestLine) {
-        if tracing::enabled!(target: ACCESS, tracing::Level::INFO) {
+        if self.worker.ledger.wants_lines() {
             self.request = Some(Box::new(line()));
         }
     }
 
-    /// It waited this long for an endpoint that is not full.
-    pub fn queued(&mut self, waited: Duration) {
-        let before = self.queue_time.unwrap_or_default();
-        self.queue_time = Some(before + waited);
+    /// What comes before the client's own bytes has been heard.
+    pub fn greeted(&mut self) {
+        self.handshake_time = Took::of(self.started.elapsed());
+    }
+
+    /// It waited this long for an endpoint that is not full, behind `ahead` others.
+    pub fn queued(&mut self, waited: Duration, ahead: usize) {
+        self.ahead = ahead as u32;
+        let before = self.queue_time.us().unwrap_or(0);
+        self.queue_time = Took::of(waited + Duration::from_micros(before));
         self.watch.subject(|service, _| {
             if let Some(service) = service {
                 service.metrics.queue_wait.observe(waited.as_secs_f64());
@@ -86,6 +130,7 @@ impl Exchange {
 
     /// Another endpoint is tried.
     pub fn retried(&mut self) {
+        self.retries += 1;
         self.watch.subject(|service, _| {
             if let Some(service) = service {
                 service.metrics.retries.inc();
@@ -95,7 +140,7 @@ impl Exchange {
 
     /// A new connection to the endpoint took this long.
     pub fn connected(&mut self, took: Duration) {
-        self.connect_time = Some(took);
+        self.connect_time = Took::of(took);
         self.watch.subject(|service, _| {
             if let Some(service) = service {
                 service.metrics.connect_duration.observe(took.as_secs_f64());
@@ -105,7 +150,7 @@ impl Exchange {
 
     /// How long connecting took, if it was done.
     pub fn connect_time(&self) -> Option<Duration> {
-        self.connect_time
+        self.connect_time.us().map(Duration::from_micros)
     }
 
     /// The client gets this status.
@@ -163,30 +208,70 @@ impl Exchange {
     }
 
     fn log(&self) {
-        if !tracing::enabled!(target: ACCESS, tracing::Level::INFO) {
+        let ledger = &self.worker.ledger;
+        if !ledger.wants_lines() {
             return;
         }
+        let outcome = self.outcome();
+        let us = |time: Duration| time.as_micros() as u64;
         let request = self.request.as_deref();
+        let first_byte = self.watch.first_byte();
+        let first_byte = first_byte.map(|at| at.saturating_duration_since(self.started));
         self.watch.subject(|service, lease| {
-            tracing::info!(
-                target: ACCESS,
-                listener = %self.listener.name,
-                client = %self.client,
-                service = service.map(|s| s.name.as_str()),
-                endpoint = lease.map(|l| &*l.endpoint().address),
-                method = request.map(|r| r.method.as_str()),
-                host = request.map(|r| r.host.as_str()),
-                path = request.map(|r| r.path.as_str()),
-                status = self.status,
-                reason = self.outcome().reason(),
-                received = self.watch.received.get(),
-                sent = self.watch.sent.get(),
-                queue_us = self.queue_time.map(|t| t.as_micros() as u64),
-                connect_us = self.connect_time.map(|t| t.as_micros() as u64),
-                duration_us = self.started.elapsed().as_micros() as u64,
-            );
+            let line = AccessLine {
+                listener: &self.listener.name,
+                client: self.client,
+                service: service.map(|s| s.name.as_str()),
+                endpoint: lease.map(|l| &*l.endpoint().address),
+                method: request.map(|r| r.method.as_str()),
+                host: request.map(|r| r.host.as_str()),
+                path: request.map(|r| r.path.as_str()),
+                status: self.status,
+                reason: outcome.reason(),
+                side: outcome.side().as_str(),
+                received: self.watch.received.get(),
+                sent: self.watch.sent.get(),
+                handshake_us: self.handshake_time.us(),
+                queue_us: self.queue_time.us(),
+                connect_us: self.connect_time.us(),
+                first_byte_us: first_byte.map(us),
+                duration_us: us(self.started.elapsed()),
+                retries: self.retries,
+                ahead: self.ahead,
+                connections: ledger.connections(),
+                listener_connections: self.listener.admission.metrics.connections_active.get(),
+                service_exchanges: service.map_or(0, |s| exchanges(s)),
+                endpoint_exchanges: lease.map_or(0, |l| active(l.endpoint())),
+            };
+            ledger.write(&line, outcome, self.phase(service.is_some()));
         });
     }
+
+    fn phase(&self, is_routed: bool) -> Phase {
+        if !is_routed {
+            Phase::Request
+        } else if self.status.is_some() || self.watch.first_byte().is_some() {
+            Phase::Data
+        } else if self.request.is_some() && self.connect_time.us().is_some() {
+            Phase::Headers
+        } else if self.connect_time.us().is_some() {
+            Phase::Data
+        } else if self.watch.subject(|_, lease| lease.is_some()) {
+            Phase::Connect
+        } else {
+            Phase::Queue
+        }
+    }
+}
+
+/// Exchanges of a service that are under way or wait; looks at each endpoint, which only whoever wants lines pays for.
+fn exchanges(service: &Service) -> u64 {
+    let under_way = service.endpoints.iter().map(|endpoint| active(endpoint));
+    under_way.map(u64::from).sum::<u64>() + service.balancer.queue().len() as u64
+}
+
+fn active(endpoint: &Endpoint) -> u32 {
+    endpoint.state.active.load(Ordering::Relaxed)
 }
 
 impl Drop for Exchange {

@@ -135,7 +135,12 @@ impl Turn {
         client.watch.expect(Patience::Endless);
         Turn {
             client: client.clone(),
-            exchange: Exchange::begin(&client.watch, &client.listener, client.origin.client),
+            exchange: Exchange::begin(
+                &client.worker,
+                &client.watch,
+                &client.listener,
+                client.origin.client,
+            ),
         }
     }
 }

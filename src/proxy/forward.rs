@@ -91,7 +91,7 @@ pub async fn forward(
             }
             Err(Undelivered { outcome, unsent }) if is_kept && is_lost(outcome) => {
                 request = unsent.or(spare).ok_or(outcome)?;
-                service.metrics.retries.inc();
+                turn.exchange.retried();
                 kept = None;
             }
             Err(Undelivered { outcome, .. }) => return Err(outcome),

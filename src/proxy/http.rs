@@ -105,7 +105,7 @@ async fn welcome(worker: &Rc<Worker>, accepted: Accepted) -> Option<(Rc<Client>,
             Some((Rc::new(client), peer.stream, seat))
         }
         Err(outcome) => {
-            Exchange::begin(&watch, &listener, from)
+            Exchange::begin(worker, &watch, &listener, from)
                 .since(started)
                 .end(outcome);
             seat.end(outcome);
@@ -167,6 +167,7 @@ async fn pass_on(mut turn: Turn, forwarded: Forwarded) -> Response<ResponseBody>
         service.policy.idle_timeout,
         Outcome::IdleTimeout,
     ));
+    client.watch.heard();
     turn.exchange.answered(response.status().as_u16());
     match response.status().is_server_error() {
         true => service.failed(&endpoint),

@@ -12,8 +12,10 @@
 //! that clients go elsewhere instead of waiting for a node that is full; what is not traffic still has its own. Should the process run out
 //! all the same, the loop pauses and tries again, ever more slowly, instead of spinning on an accept that cannot succeed.
 
+use super::account::Exchange;
 use super::admission::{Admission, SeatTaken};
 use super::greeting::Greeting;
+use super::ledger::Open;
 use super::outcome::Outcome;
 use super::sources::Counted;
 use super::worker::Worker;
@@ -135,16 +137,20 @@ impl Listener {
         self.admission.is_leaving()
     }
 
-    /// Resets a connection that is not served, and counts it.
-    fn refuse(&self, stream: &TcpStream, outcome: Outcome) {
-        reset_on_close(stream);
+    /// Resets a connection that is not served, and accounts for it.
+    fn refuse(self: &Arc<Self>, worker: &Rc<Worker>, outcome: Outcome, (stream, client): Arrival) {
+        reset_on_close(&stream);
+        if worker.ledger.wants_lines() {
+            let watch = worker.watches.add();
+            Exchange::begin(worker, &watch, self, client).end(outcome);
+        }
         self.admission.metrics.connections.inc();
         self.admission.metrics.closed(outcome.reason());
     }
 
     /// Resets a connection for which there are no descriptors.
-    fn shed(&self, stream: &TcpStream) {
-        self.refuse(stream, Outcome::Exhausted);
+    fn shed(self: &Arc<Self>, worker: &Rc<Worker>, arrival: Arrival) {
+        self.refuse(worker, Outcome::Exhausted, arrival);
         let (now, before) = (now_ms(), self.shed_logged.load(Ordering::Relaxed));
         if before == 0 || now.saturating_sub(before) >= SHED_LOGGED_MS {
             self.shed_logged.store(now.max(1), Ordering::Relaxed);
@@ -172,6 +178,7 @@ pub struct Seat {
     pub listener: Arc<Listener>,
     outcome: Cell<Outcome>,
     counted: Option<Counted>,
+    _open: Option<Open>,
     _known: TaskTrackerToken,
     _seat: SeatTaken,
     _descriptors: DescriptorsTaken,
@@ -240,7 +247,7 @@ async fn admit(worker: &Rc<Worker>, entrance: &Entrance, stream: TcpStream, clie
     let (listener, known) = entrance.admits();
     let admission = &listener.admission;
     let Some(descriptors) = worker.descriptors.take(DESCRIPTORS) else {
-        return listener.shed(&stream);
+        return listener.shed(worker, (stream, client));
     };
     // Behind a proxy the client is known only after its header: see `Seat::comes_from`.
     let counted = match listener.greeting.tells_the_client() {
@@ -248,7 +255,7 @@ async fn admit(worker: &Rc<Worker>, entrance: &Entrance, stream: TcpStream, clie
         false => admission.sources.enter(client.ip()),
     };
     let Ok(counted) = counted else {
-        return listener.refuse(&stream, Outcome::SourceLimit);
+        return listener.refuse(worker, Outcome::SourceLimit, (stream, client));
     };
     if let Some(wait) = admission.rate.take() {
         admission.metrics.delayed_by_rate.inc();
@@ -265,6 +272,7 @@ async fn admit(worker: &Rc<Worker>, entrance: &Entrance, stream: TcpStream, clie
             listener,
             outcome: Cell::new(Outcome::ClientClosed),
             counted,
+            _open: worker.ledger.opened(),
             _known: known,
             _seat: seat,
             _descriptors: descriptors,
@@ -278,8 +286,11 @@ async fn admit(worker: &Rc<Worker>, entrance: &Entrance, stream: TcpStream, clie
     };
 }
 
-/// The next connection that the kernel has completed, and its other end.
-async fn arrival(entrance: &Entrance, socket: &TcpListener) -> (TcpStream, SocketAddr) {
+/// A connection that the kernel has completed, and its other end.
+type Arrival = (TcpStream, SocketAddr);
+
+/// The next connection.
+async fn arrival(entrance: &Entrance, socket: &TcpListener) -> Arrival {
     let mut pause = PAUSE;
     loop {
         match socket.accept().await {

@@ -30,7 +30,7 @@
 //! | `watch` | idle timeouts, deadlines and live byte counts, by one sweep per worker |
 //! | `options` | settings as the options of sockets |
 //! | `stopwatch` | how long endpoints take, for strategies that ask |
-//! | `account`, `outcome` | the record, and how exchanges end |
+//! | `account`, `outcome` | the record, and how exchanges end; `ledger` the access log, `access_line` its formats, `termination` HAProxy's two characters |
 //!
 //! Invariants:
 //! - An exchange loads the routing table once, unless it has to wait for an endpoint, and holds no part of it but its
@@ -38,6 +38,7 @@
 //! - A worker shares nothing with another but the table and counters; no lock is taken on the path of a byte.
 //! - Whatever ends an exchange, a cancelled future included, writes its record and gives its lease back.
 //! - A response that is not complete never looks complete.
+mod access_line;
 mod account;
 mod admission;
 mod bind;
@@ -49,6 +50,7 @@ mod greeting;
 mod hash_key;
 mod headers;
 mod http;
+mod ledger;
 mod listener;
 mod options;
 mod origin;
@@ -62,11 +64,13 @@ mod serve;
 mod sources;
 mod stopwatch;
 mod tcp;
+mod termination;
 mod watch;
 mod worker;
 
 pub use account::ACCESS;
 pub use bind::BindError;
+pub use ledger::Ledger;
 pub use outcome::{Outcome, Side};
 pub use reload::{Leaving, Prepared, ReloadError};
 pub use serve::{Proxy, Serving};

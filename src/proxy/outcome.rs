@@ -87,6 +87,18 @@ pub enum Side {
     Us,
 }
 
+impl Side {
+    /// The word in access lines.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Side::Neither => "neither",
+            Side::Client => "client",
+            Side::Upstream => "upstream",
+            Side::Us => "us",
+        }
+    }
+}
+
 impl Outcome {
     /// The name in logs, in metric labels and in the `x-zoogate-reason` header. A published interface.
     pub fn reason(self) -> &'static str {

@@ -27,6 +27,7 @@ pub async fn wait(attempts: &mut Attempts<'_>, exchange: &mut Exchange) -> Resul
     // That of an endpoint which could not be connected: somebody else may try it meanwhile.
     exchange.watch.gives_back();
     let queue = service.balancer.queue();
+    let ahead = queue.len();
     let place = queue
         .enter(service.policy.queue)
         .ok_or(Outcome::QueueFull)?;
@@ -57,6 +58,6 @@ pub async fn wait(attempts: &mut Attempts<'_>, exchange: &mut Exchange) -> Resul
     })
     .await;
     drop(place);
-    exchange.queued(began.elapsed());
+    exchange.queued(began.elapsed(), ahead);
     waited
 }

@@ -2,6 +2,7 @@
 
 use super::bind::{BindError, BoundListener, bind_all, front};
 use super::greeting::Greeting;
+use super::ledger::Ledger;
 use super::listener::{Entrance, Listener};
 use super::posts::Order;
 use super::reload::Gate;
@@ -71,6 +72,12 @@ impl Proxy {
     /// Gives traffic these means instead of whatever there is.
     pub fn with(self, means: Means) -> Proxy {
         Proxy { means, ..self }
+    }
+
+    /// Records exchanges in `ledger`.
+    pub fn recording(mut self, ledger: Arc<Ledger>) -> Proxy {
+        self.means.ledger = ledger;
+        self
     }
 
     /// Where each listener listens, by its name.

@@ -17,7 +17,7 @@ use std::rc::Rc;
 /// Serves one client connection to its end.
 pub async fn serve(worker: Rc<Worker>, accepted: Accepted) {
     let watch = worker.watches.add();
-    let mut exchange = Exchange::begin(&watch, &accepted.seat.listener, accepted.client);
+    let mut exchange = Exchange::begin(&worker, &watch, &accepted.seat.listener, accepted.client);
     // Boxed: finding an endpoint takes several times the memory of relaying, and is soon over.
     let (seat, reached) = Box::pin(reach(&worker, accepted, &mut exchange)).await;
     let outcome = match reached {
@@ -26,6 +26,8 @@ pub async fn serve(worker: Rc<Worker>, accepted: Accepted) {
     };
     exchange.end(outcome);
     seat.end(outcome);
+    // Before the seat: the record counts this connection among those that are open.
+    drop(exchange);
 }
 
 /// The client at its own first byte, and a connection to an endpoint for it. One that gets none has been told so.
@@ -40,6 +42,7 @@ async fn reach(
         Ok(guest) => guest,
         Err(outcome) => return (seat, Err(outcome)),
     };
+    exchange.greeted();
     let reached = match connect(worker, &seat.listener, &mut guest, exchange).await {
         Ok(upstream) => {
             watch.connected(exchange.connect_time().unwrap_or_default());

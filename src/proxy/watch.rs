@@ -40,6 +40,7 @@ pub struct Watch {
     patience: Cell<Patience>,
     /// When it has lived long enough; zero is never.
     ends_at_ms: Cell<u64>,
+    first_byte: Cell<Option<Instant>>,
     verdict: Cell<Option<Outcome>>,
     waker: RefCell<Option<Waker>>,
     service: RefCell<Option<Arc<Service>>>,
@@ -95,6 +96,18 @@ impl Watch {
         }
         self.patience.set(patience);
         self.touch();
+    }
+
+    /// The endpoint has said something; the first time counts.
+    pub fn heard(&self) {
+        if self.first_byte.get().is_none() {
+            self.first_byte.set(Some(Instant::now()));
+        }
+    }
+
+    /// When the endpoint first said something in the exchange under way.
+    pub fn first_byte(&self) -> Option<Instant> {
+        self.first_byte.get()
     }
 
     /// The connection may live for so long from now on.
@@ -233,6 +246,7 @@ impl Watch {
         self.reported.set((0, 0));
         self.is_stream.set(false);
         self.ends_at_ms.set(0);
+        self.first_byte.set(None);
     }
 
     /// Adds to the metrics what was not added before.

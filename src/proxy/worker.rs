@@ -13,6 +13,7 @@
 //! ```
 
 use super::body::RequestBody;
+use super::ledger::Ledger;
 use super::listener::Entrance;
 use super::outcome::Outcome;
 use super::posts::{Order, Posts};
@@ -46,6 +47,8 @@ pub struct Means {
     pub source_addresses: Vec<IpAddr>,
     /// Descriptors for connections and pipes.
     pub descriptors: Arc<Descriptors>,
+    /// Where exchanges are recorded.
+    pub ledger: Arc<Ledger>,
 }
 
 impl Default for Means {
@@ -54,6 +57,7 @@ impl Default for Means {
         Means {
             source_addresses: Vec::new(),
             descriptors: Descriptors::unlimited(),
+            ledger: Ledger::closed(),
         }
     }
 }
@@ -70,6 +74,8 @@ pub struct Worker {
     pub dialer: Dialer,
     /// Descriptors for connections.
     pub descriptors: Arc<Descriptors>,
+    /// Where exchanges are recorded.
+    pub ledger: Arc<Ledger>,
     /// HTTP connections to endpoints that wait for a request.
     pub idle: Idle<RequestBody>,
     /// Every flow.
@@ -89,6 +95,7 @@ impl Worker {
             dialer: Dialer::new(&means.source_addresses),
             idle: Idle::new(means.descriptors.clone()),
             descriptors: means.descriptors,
+            ledger: means.ledger,
             tasks: TaskTracker::new(),
             draining: CancellationToken::new(),
             random: Cell::new(rand::random()),

@@ -13,11 +13,11 @@
 //! Sources: the exposition format 0.0.4 and the naming rules of prometheus.io.
 
 use super::coordination::CoordinationMetrics;
-use super::families::{counters, gauges};
+use super::families::{counter, counters, gauges};
 use super::tls::TlsMetrics;
 use super::traffic::{ListenerMetrics, ServiceMetrics, TrafficFamilies};
 use parking_lot::Mutex;
-use prometheus::{Encoder, IntCounterVec, IntGaugeVec, Registry, TextEncoder};
+use prometheus::{Encoder, IntCounter, IntCounterVec, IntGaugeVec, Registry, TextEncoder};
 use std::sync::Arc;
 
 /// All metrics of one node.
@@ -47,6 +47,8 @@ pub struct Metrics {
     pub service_degraded: IntGaugeVec,
     /// `zoogate_service_unparsed`
     pub service_unparsed: IntGaugeVec,
+    /// `zoogate_access_log_dropped_total`
+    pub access_log_dropped: IntCounter,
     /// `zoogate_fault`
     pub fault: IntGaugeVec,
     /// Held from the first mirrored value to the last rendered line: see [`Metrics::scrape`].
@@ -107,6 +109,11 @@ impl Metrics {
                 "service_unparsed",
                 "Registrations that cannot be read.",
                 SERVICE,
+            ),
+            access_log_dropped: counter(
+                &r,
+                "access_log_dropped_total",
+                "Lines of the access log that were not written, because nobody read them in time or at all.",
             ),
             fault: gauges(
                 &r,

@@ -2,6 +2,7 @@
 //! error chains, and the wall clock that dates them.
 //!
 //! The room knows no other room. Those who count take handles from [`Metrics`]; `admin` renders it.
+mod access_log;
 mod chain;
 mod clock;
 mod coordination;
@@ -15,6 +16,7 @@ mod tests;
 mod tls;
 mod traffic;
 
+pub use access_log::AccessLog;
 pub use chain::chain;
 pub use clock::{unix_millis, unix_seconds};
 pub use coordination::CoordinationMetrics;

@@ -12,6 +12,7 @@ mod lagging;
 mod members;
 mod membership;
 mod partitions;
+mod proxy_access_log;
 mod proxy_bodies;
 mod proxy_http;
 mod proxy_limits;

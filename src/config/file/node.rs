@@ -3,7 +3,7 @@
 use super::text;
 use crate::config::report::Report;
 use crate::config::walk::Key;
-use crate::config::{DEFAULT_DATA_DIR, NodeConfig, limits, words};
+use crate::config::{AccessFormat, DEFAULT_DATA_DIR, NodeConfig, limits, words};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -16,6 +16,7 @@ pub(super) struct NodeDraft {
     workers: Option<usize>,
     source_addresses: Vec<IpAddr>,
     reserved_descriptors: Option<usize>,
+    access_log: Option<AccessFormat>,
 }
 
 pub(super) const KEYS: &[Key<NodeDraft>] = &[
@@ -34,6 +35,9 @@ pub(super) const KEYS: &[Key<NodeDraft>] = &[
             value.parsed(source_address)
         });
         node.source_addresses = read.unwrap_or_default();
+    }),
+    Key::optional("access_log", |node, value| {
+        node.access_log = value.parsed(access_log).flatten();
     }),
     Key::optional("reserved_descriptors", |node, value| {
         node.reserved_descriptors = value
@@ -61,9 +65,19 @@ impl NodeDraft {
             data_dir: self.data_dir.unwrap_or_else(|| DEFAULT_DATA_DIR.into()),
             workers: self.workers.unwrap_or_else(cores),
             source_addresses: self.source_addresses,
+            access_log: self.access_log,
             reserved_descriptors: self.reserved_descriptors,
         })
     }
+}
+
+fn access_log(text: &str) -> Result<Option<AccessFormat>, String> {
+    let known = [
+        ("off", None),
+        ("json", Some(AccessFormat::Json)),
+        ("tcplog", Some(AccessFormat::Tcplog)),
+    ];
+    words::choice("access_log", text, &known, &[])
 }
 
 /// One IP address of this machine.

@@ -116,6 +116,7 @@ fn every_key_reaches_its_field() {
             data_dir: "data".into(),
             workers: 2,
             source_addresses: vec!["10.0.0.1".parse().unwrap(), "2001:db8::1".parse().unwrap()],
+            access_log: Some(AccessFormat::Tcplog),
             reserved_descriptors: Some(100),
         }
     );

@@ -23,6 +23,7 @@ data_dir = "data"
 workers = 2
 source_addresses = ["10.0.0.1", "2001:db8::1"]
 reserved_descriptors = 100
+access_log = "tcplog"
 [ensemble]
 listen = "127.0.0.1:2888"
 members = { n1 = "127.0.0.1:2888", n2 = "10.0.0.2:2888", n3 = "n3.example:2888" }

@@ -66,6 +66,11 @@ const RESTARTS: &[(&str, &str, &str)] = &[
         "node.workers cannot change while running: it is 2, the file says 3",
     ),
     (
+        "\"tcplog\"",
+        "\"off\"",
+        "node.access_log cannot change while running: it is Some(Tcplog), the file says None",
+    ),
+    (
         "listen = \"127.0.0.1:2888\"",
         "listen = \"127.0.0.1:2889\"",
         "ensemble.listen cannot change while running: it is 127.0.0.1:2888, the file says 127.0.0.1:2889",

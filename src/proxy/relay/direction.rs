@@ -282,6 +282,9 @@ impl<'a> Direction<'a> {
     fn passed_on(&self, bytes: usize, watch: &Watch) {
         watch.touch();
         self.passed.set(self.passed.get() + bytes as u64);
+        if std::ptr::eq(self.passed, &watch.sent) {
+            watch.heard();
+        }
     }
 }
 
