@@ -50,6 +50,7 @@ impl Clockwork {
             previous: &self.table,
             departed: &Departed::default(),
             metrics: &self.metrics,
+            bell: &Arc::default(),
             now_ms,
         });
         effects.before_swap();
