@@ -45,7 +45,7 @@ impl Ensemble {
         let _ = self.inner().answerer.set(answerer);
     }
 
-    /// Asks all members at once, observers and this one included, and waits for the answers, at most [`ASK_TIMEOUT`].
+    /// Asks all members at once, observers and this one included, and waits for the answers, at most `ASK_TIMEOUT`.
     /// In the order of their numbers.
     ///
     /// # Cancel safety

@@ -16,6 +16,8 @@ from harness.waiting import eventually
 MAY_BE_EMPTY = {
     "zoogate_upstream_errors_total": "has a series only for a reason that occurred",
     'reason="source-limit"': "has a series only once the limit was met",
+    "zoogate_ejections_total": "has a series only for a service that ejected an endpoint",
+    "zoogate_service_degraded": "shows a service only while it is short of endpoints",
     "zoogate_tls_": "has a series only for a port with TLS",
     "zoogate_insecure_port": "has a series only for a port that is insecure",
 }
@@ -33,7 +35,8 @@ def prometheus(shared, shared_processes):
     shared.await_endpoints("web", ["red", "green"])
     shared.await_endpoints("tcp", ["echo"])
     client = clients.kazoo(shared_processes, shared.hosts)
-    clients.put(client, clients.settings_path("web"), 'strategy = "random"\n')
+    settings = 'strategy = "random"\ncheck = { type = "tcp", interval = "500ms" }\n'
+    clients.put(client, clients.settings_path("web"), settings)
     client.create("/services/web/unreadable", b"{", ephemeral=True)
     for node in shared.nodes:
         with urllib.request.urlopen(f"http://{node.address}:{node.admin}/v1/snapshot", timeout=10) as backup:

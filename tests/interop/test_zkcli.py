@@ -127,6 +127,9 @@ ls /
 quit
 """
 
+# Events that the script has zkCli hear.
+EVENTS = 4
+
 # What two runs cannot have in common: zxids, times and session ids, how zkCli.sh was built, and when its other
 # thread says that it is connected or not any more.
 DIFFERENCES = [
@@ -152,13 +155,23 @@ def threads(text):
     return [line for line in lines if line not in events], events
 
 
+def complete(hosts, commands):
+    """What a run printed for the commands, and its events. zkCli's other thread now and then loses one of them when the
+    session is closed, whatever the server; such a run is done again, as the script leaves nothing behind."""
+    for _ in range(3):
+        said, events = threads(clients.zkcli(hosts, *commands))
+        if len(events) >= EVENTS:
+            break
+    return said, events
+
+
 def test_zkcli_prints_what_it_prints_against_apache_zookeeper(shared, apache, figure):
     commands = SCRIPT.strip().splitlines()
-    expected, events = threads(clients.zkcli(apache.hosts, *commands))
-    said, events_here = threads(clients.zkcli(shared.nodes[1].hosts, *commands))
+    expected, events = complete(apache.hosts, commands)
+    said, events_here = complete(shared.nodes[1].hosts, commands)
     figure("commands", len(commands))
     figure("lines compared", len(expected))
-    assert len(expected) > 250 and len(events) >= 4
+    assert len(expected) > 250 and len(events) >= EVENTS
     difference = difflib.unified_diff(expected, said, "apache", "zoogate", lineterm="")
     assert said == expected, "\n".join(difference)
     assert events_here == events
