@@ -47,17 +47,16 @@ pub(super) async fn run(args: DrainArgs, output: Output) -> Result<Exit, CliErro
         return Ok(Exit::Ok);
     }
     for (target, zxid) in &drained {
-        let mut told = Instant::now();
-        let mut last = None;
+        let (mut last, mut told) = (None, None);
         let waiting = async {
             loop {
                 let progress = look(&asking, target, *zxid, &without).await?;
                 if progress.is_over() {
                     return Ok(());
                 }
-                if told.elapsed() >= TELL && last.as_ref() != Some(&progress) {
+                if is_news(told.as_ref(), &progress) {
                     output.message(format_args!("{target}: {progress}"));
-                    told = Instant::now();
+                    told = Some((Instant::now(), progress.clone()));
                 }
                 last = Some(progress);
                 sleep(LOOK).await;
@@ -67,6 +66,11 @@ pub(super) async fn run(args: DrainArgs, output: Output) -> Result<Exit, CliErro
         waited.unwrap_or_else(|_| Err(late(target, last.as_ref(), timeout)))?;
     }
     Ok(Exit::Ok)
+}
+
+/// Whether it is to be told: the first of it at once, and later what is different, but not all the time.
+fn is_news(told: Option<&(Instant, Progress)>, progress: &Progress) -> bool {
+    told.is_none_or(|(at, before)| at.elapsed() >= TELL && before != progress)
 }
 
 /// Takes drains back.

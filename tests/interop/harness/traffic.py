@@ -106,7 +106,7 @@ class StandingTcp(Load):
         super().__init__(f"tcp {port} standing", pace)
         self._stream = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
         self._file = self._stream.makefile("rwb")
-        self._greeting = self._file.readline().decode().strip()
+        self.greeting = self._file.readline().decode().strip()
 
     def _request(self):
         self._file.write(b"a message\n")
@@ -114,10 +114,14 @@ class StandingTcp(Load):
         echo = self._file.readline()
         if echo != b"a message\n":
             raise WrongAnswer(f"{echo!r}")
-        return self._greeting
+        return self.greeting
 
-    def _reset(self):
+    def close(self):
+        """Ends the connection, which both of its objects keep open."""
+        self._file.close()
         self._stream.close()
+
+    _reset = close
 
 
 class Loads:
