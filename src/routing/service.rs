@@ -1,7 +1,7 @@
 //! A service as the data plane sees it.
 
 use super::{Drain, Selection};
-use crate::balance::{Balancer, Bell, Endpoint};
+use crate::balance::{Balancer, Bell, Endpoint, Standing};
 use crate::config::{Origin, ServiceName, ServicePolicy};
 use crate::telemetry::ServiceMetrics;
 use std::sync::Arc;
@@ -45,6 +45,15 @@ impl Service {
                 self.bell.ring();
             }
         }
+    }
+}
+
+impl Service {
+    /// What an endpoint of it is in at `now_ms`, and how that came about.
+    pub fn standing(&self, endpoint: &Endpoint, now_ms: u64) -> Standing {
+        let slow_start = self.policy.slow_start.as_millis();
+        let slow_start_ms = u64::try_from(slow_start).unwrap_or(u64::MAX);
+        endpoint.state.facts().standing(now_ms, slow_start_ms)
     }
 }
 

@@ -44,10 +44,12 @@ pub(in crate::admin) fn answer_member(
 ) -> Option<Vec<u8>> {
     let Question::Exchanges { service, instance } = serde_json::from_slice(question).ok()?;
     let active = registry.active(&service, &instance);
-    let service = table.service(&service);
-    let mut endpoints = service.iter().flat_map(|service| &service.endpoints);
-    let endpoint = endpoints.find(|endpoint| *endpoint.instance == *instance);
-    let state = endpoint.map(|endpoint| endpoint.state.facts().condition(now_ms(), 0).as_str());
+    let state = table.service(&service).and_then(|service| {
+        let mut endpoints = service.endpoints.iter();
+        let endpoint = endpoints.find(|endpoint| *endpoint.instance == *instance)?;
+        let standing = service.standing(endpoint, now_ms());
+        Some(standing.condition.as_str())
+    });
     let exchanges = Exchanges {
         zxid: table.version,
         active,

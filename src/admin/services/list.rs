@@ -60,21 +60,22 @@ pub(in crate::admin) fn page(table: &RoutingTable) -> String {
 }
 
 fn service_page(service: &Service) -> ServicePage<'_> {
+    let endpoints = service.endpoints.iter();
     ServicePage {
         name: service.name.as_str(),
         strategy: service.policy.strategy.as_str(),
-        endpoints: service.endpoints.iter().map(|e| endpoint_page(e)).collect(),
+        endpoints: endpoints.map(|e| endpoint_page(service, e)).collect(),
         unparsed: service.unparsed.iter().map(unparsed_page).collect(),
     }
 }
 
-fn endpoint_page(endpoint: &Endpoint) -> EndpointPage<'_> {
+fn endpoint_page<'e>(service: &Service, endpoint: &'e Endpoint) -> EndpointPage<'e> {
     let state = &endpoint.state;
     EndpointPage {
         instance: &endpoint.instance,
         address: &endpoint.address,
         weight: endpoint.weight,
-        state: state.facts().condition(now_ms(), 0).as_str(),
+        state: service.standing(endpoint, now_ms()).condition.as_str(),
         active: state.active.load(Ordering::Relaxed),
         picks: state.picks.load(Ordering::Relaxed),
     }

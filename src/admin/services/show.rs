@@ -60,7 +60,7 @@ impl<'a> Look<'a> {
 
     fn endpoint(&self, endpoint: &Arc<Endpoint>, stat: Option<&Stat>) -> Value {
         let state = &endpoint.state;
-        let standing = state.facts().standing(self.now_ms, 0);
+        let standing = self.service.standing(endpoint, self.now_ms);
         let drain = self.service.notes.drain(&endpoint.instance);
         let scale = self.picked.get(&Arc::as_ptr(endpoint)).copied();
         let is_picked = scale.is_some();
@@ -214,7 +214,7 @@ fn unparsed(unparsed: &Unparsed) -> Value {
 fn summary(look: &Look<'_>) -> String {
     let (all, picked) = (look.service.endpoints.len(), look.picked.len());
     let in_need = |endpoint: &&Arc<Endpoint>| {
-        let condition = endpoint.state.facts().condition(look.now_ms, 0);
+        let condition = look.service.standing(endpoint, look.now_ms).condition;
         condition.availability() != Availability::InUse
     };
     let needed = look.service.balancer.endpoints().iter().filter(in_need);
